@@ -1,0 +1,58 @@
+"""The words that models share with the rest: what a batch is, what shape the data has, how state is restored.
+
+There is no base class. A model is a `torch.nn.Module` that offers
+
+    fit(x, cond, cell)      once, before training: everything that comes from the training set as a whole (label table,
+                            standardisation of conditions; for the closed-form baselines, the whole model)
+    sample(cond, n, generator=None) -> (n, B, *x_shape)     draws from the model given conditions alone
+
+and, where it is trained by gradient, `loss(batch) -> {"loss": ..., part: ...}`. Autoencoders also offer
+`posterior(x, cond, cell)` and `reconstruct(x, cond, cell, z="mean")`. x is in scaled space, conditions in physical units.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a model must know of the data to build its layers.
+
+    x_shape: shape of one sample, without the batch; slices: signal names in the order of physical slices;
+    cond_names: columns of `cond`, in order ("eol", "ecl", "c1", ..., or "chemistry=LFP" for one-hot columns).
+    """
+
+    x_shape: tuple[int, ...]
+    slices: tuple[str, ...]
+    cond_names: tuple[str, ...]
+
+    @property
+    def x_size(self) -> int:
+        return int(torch.Size(self.x_shape).numel())
+
+
+class Batch(NamedTuple):
+    """x (B, *x_shape) scaled; cond (B, C) physical units; cell (B,) int64, which cell each sample came from."""
+
+    x: Tensor
+    cond: Tensor
+    cell: Tensor
+
+
+def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load `state`, giving buffers and parameters whose size `fit` determined the size they were saved with.
+
+    A freshly built model knows its config but not, say, how many labels its training set had.
+    """
+    for name, value in state.items():
+        path, _, leaf = name.rpartition(".")
+        owner = model.get_submodule(path)
+        old = getattr(owner, leaf, None)
+        if isinstance(old, nn.Parameter) and old.shape != value.shape:
+            setattr(owner, leaf, nn.Parameter(torch.empty_like(value)))
+        elif leaf in owner._buffers and (old is None or old.shape != value.shape or old.dtype != value.dtype):
+            owner._buffers[leaf] = torch.empty_like(value)
+    model.load_state_dict(state, strict=True)

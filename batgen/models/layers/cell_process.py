@@ -1,0 +1,182 @@
+"""Gaussian-process regression for grouped data: a smooth function of the conditions plus an effect of each cell.
+
+Cycles of one cell are nearly repeats: seventy cells of a hundred cycles are seventy observations of how curves depend
+on the conditions, not seven thousand. The cell effect in the covariance says so, and that is what keeps the conditional
+mean from being overfitted. (Rasmussen & Williams 2006, eqs. 2.25, 2.26, 5.8; random effects: Laird & Ware 1982.)
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: Centre and width of the normal priors on the logarithms of what is learnt (inputs and outputs have unit variance).
+PRIOR = {
+    "length": (1.0, 0.7),
+    "amplitude": (-0.4, 1.0),
+    "local_length": (1.0, 0.7),
+    "local_amplitude": (-1.0, 1.5),
+    "slope": (-1.5, 1.0),
+    "cell": (-0.5, 1.5),
+    "noise": (-1.0, 1.5),
+}
+#: The prior centre of `local_length` along the columns that name a group of cells.
+LOCAL = -1.5
+#: Logarithms that a second search starts from.
+STARTS = ({"local_amplitude": 0.0, "cell": -3.0, "noise": -3.0},)
+
+
+class CellProcess(nn.Module):
+    """y_q(f) = b_q f + g_q(f) + cell + noise for each of Q outputs on its own, f of F standardised features.
+
+    g has a squared-exponential covariance with a length for each feature; the scales are those of largest posterior
+    probability. State: M anchors (training samples, a few from each cell) and matrices over them, all buffers.
+    """
+
+    anchors: Tensor
+    members: Tensor
+    cells: Tensor
+    scale: Tensor
+    weights: Tensor
+    precision: Tensor
+    block: Tensor
+    length: Tensor
+    amplitude: Tensor
+    local_length: Tensor
+    local_amplitude: Tensor
+    slope: Tensor
+    cell: Tensor
+    noise: Tensor
+
+    def __init__(self, anchors: int, group: Sequence[bool], learn_from: int = 3, steps: int = 60) -> None:
+        super().__init__()
+        self.group = tuple(group)
+        self.anchor_count = anchors
+        self.learn_from = learn_from
+        self.steps = steps
+        self.register_buffer("members", torch.empty(0, 0, dtype=torch.int64))
+        self.register_buffer("cells", torch.empty(0, dtype=torch.int64))
+        for name in ("anchors", "scale", "weights", "precision", "block", *PRIOR):
+            self.register_buffer(name, torch.empty(0, dtype=torch.float64))
+
+    def fit(self, features: Tensor, target: Tensor, cell: Tensor, order: Tensor) -> None:
+        """Learn from features (N, F), target (N, Q), cell (N,); anchors are spread evenly over `order` (N,)."""
+        self.cells = cell.unique()
+        each = max(1, self.anchor_count // len(self.cells))
+        chosen: list[Tensor] = []
+        members = torch.full((len(self.cells), each), -1, dtype=torch.int64, device=cell.device)
+        for slot, name in enumerate(self.cells):
+            own = torch.nonzero(cell == name)[:, 0]
+            own = own[order[own].argsort(stable=True)]
+            step = torch.linspace(0, len(own) - 1, min(each, len(own)), device=cell.device).round().long()
+            start = sum(len(part) for part in chosen)
+            members[slot, : len(step)] = torch.arange(start, start + len(step), device=cell.device)
+            chosen.append(own[step])
+        rows = torch.cat(chosen)
+        self.members = members
+        self.anchors = features[rows].double()
+        values = target[rows].double()
+        self.scale = values.std(0, correction=0).clamp_min(1e-12)
+        values = (values / self.scale).T[:, :, None]
+        same = (cell[rows][:, None] == cell[rows][None]).double()
+        # The scales need few samples of each cell and cost a hundred times what the prediction does.
+        few = min(each, self.learn_from)
+        column = torch.linspace(0, each - 1, few, device=cell.device).round().long()
+        part = members[:, column].flatten()
+        part = part[part >= 0].unique()
+        with torch.enable_grad():
+            self._maximise(self.anchors[part], values[:, part], same[part][:, part])
+        covariance = self._kernel(self.anchors, self.anchors) + self._nugget(same)
+        self.precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+        self.weights = (self.precision @ values)[:, :, 0]
+        self.block = self._blocks()
+
+    def _maximise(self, anchors: Tensor, values: Tensor, same: Tensor) -> None:
+        """Maximum a posteriori scales by Adam: no randomness, a fixed number of steps.
+
+        Each output starts from the centres of the priors and from STARTS, and keeps what ends up best: "every cell is
+        different" and "every group of cells is" explain the same data and are different optima.
+        """
+        outputs, width = len(values), anchors.shape[1]
+        values = values.repeat(1 + len(STARTS), 1, 1)
+        free, centres = {}, {}
+        for name, (centre, _) in PRIOR.items():
+            size = (outputs, width) if name in ("length", "local_length", "slope") else (outputs,)
+            middle = torch.full(size, centre, dtype=torch.float64, device=values.device)
+            if name == "local_length":
+                middle[:, torch.tensor(self.group, device=values.device)] = LOCAL
+            starts = [torch.full_like(middle, start[name]) if name in start else middle for start in STARTS]
+            centres[name] = torch.cat([middle] * (1 + len(STARTS)))
+            free[name] = torch.cat([middle, *starts]).requires_grad_()
+        optimiser = torch.optim.Adam(free.values(), lr=0.1)
+        for step in range(self.steps + 1):
+            for name, value in free.items():
+                setattr(self, name, value.exp())
+            factor = torch.linalg.cholesky(self._kernel(anchors, anchors) + self._nugget(same))
+            cost = 0.5 * (values * torch.cholesky_solve(values, factor)).sum((1, 2))
+            cost = cost + factor.diagonal(dim1=1, dim2=2).log().sum(1)
+            for name, (_, wide) in PRIOR.items():
+                cost = cost + 0.5 * ((free[name] - centres[name]) / wide).square().reshape(len(cost), -1).sum(1)
+            if step < self.steps:
+                optimiser.zero_grad()
+                cost.sum().backward()
+                optimiser.step()
+        best = cost.detach().view(-1, outputs).argmin(0) * outputs + torch.arange(outputs, device=cost.device)
+        for name, value in free.items():
+            setattr(self, name, value.detach().exp()[best])
+
+    def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
+        """(Q, L, R) covariance of what conditions explain: two squared exponentials and a plane."""
+        plane = (left * self.slope.square()[:, None]) @ right.T
+        return (
+            plane
+            + _squared_exponential(left, right, self.length, self.amplitude)
+            + _squared_exponential(left, right, self.local_length, self.local_amplitude)
+        )
+
+    def _nugget(self, same: Tensor) -> Tensor:
+        jitter = torch.eye(len(same), dtype=same.dtype, device=same.device)
+        return self.cell.square()[:, None, None] * same + (self.noise.square()[:, None, None] + 1e-6) * jitter
+
+    def _blocks(self) -> Tensor:
+        """(Q, cells, E, E) inverses of each cell's block of the precision; rows of absent members are zero."""
+        index = self.members.clamp_min(0)
+        absent = self.members < 0
+        block = self.precision[:, index[:, :, None], index[:, None, :]]
+        lone = absent[:, :, None] | absent[:, None, :]
+        block = torch.where(lone, torch.eye(index.shape[1], dtype=block.dtype, device=block.device), block)
+        return torch.where(lone, 0.0, torch.linalg.inv(block))
+
+    def forward(self, features: Tensor, leave_out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean (B, Q) of a new cell at features (B, F), and the variance (B, Q) of that mean, in units of the target.
+
+        leave_out (B,): a training cell for each row whose data are to be ignored, in closed form; -1 or an unknown cell
+        leaves nothing out. What is left over on a cell's own samples is then what an unseen cell would show.
+        """
+        point = features.double()
+        kernel = self._kernel(self.anchors, point)
+        solved = self.precision @ kernel
+        mean = torch.einsum("qmb,qm->bq", kernel, self.weights)
+        prior = self.amplitude.square() + self.local_amplitude.square() + point.square() @ self.slope.square().T
+        variance = prior - torch.einsum("qmb,qmb->bq", kernel, solved)
+        if leave_out is not None and len(self.cells):
+            slot = torch.searchsorted(self.cells, leave_out.contiguous()).clamp_max(len(self.cells) - 1)
+            known = (self.cells[slot] == leave_out)[:, None]
+            index = self.members[slot].clamp_min(0)
+            own = solved[:, index, torch.arange(len(point), device=point.device)[:, None]]
+            gain = (self.block[:, slot] @ own[..., None])[..., 0]
+            mean = mean - known * torch.einsum("qbe,qbe->bq", gain, self.weights[:, index])
+            variance = variance + known * torch.einsum("qbe,qbe->bq", gain, own)
+        mean, variance = mean * self.scale, variance.clamp_min(0.0) * self.scale.square()
+        return mean.to(features.dtype), variance.to(features.dtype)
+
+    def effects(self) -> tuple[Tensor, Tensor]:
+        """Standard deviations (Q,) of the cell effect and of what differs between cycles of a cell."""
+        return self.cell * self.scale, self.noise * self.scale
+
+
+def _squared_exponential(left: Tensor, right: Tensor, length: Tensor, amplitude: Tensor) -> Tensor:
+    """(Q, L, R) from left (L, F), right (R, F), length (Q, F), amplitude (Q,)."""
+    left, right = left / length[:, None], right / length[:, None]
+    square = left.square().sum(2)[:, :, None] + right.square().sum(2)[:, None] - 2 * left @ right.mT
+    return amplitude.square()[:, None, None] * torch.exp(-0.5 * square.clamp_min(0.0))
