@@ -1,0 +1,139 @@
+"""Train a model: build the Lightning trainer, run the stages that early stopping asks for, return the chosen weights."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+
+from batgen.errors import BatgenError
+from batgen.models.base import Batch
+from batgen.training.callbacks import BestWeights, EpochBar, EpochTable, LastCheckpoint
+from batgen.training.datamodule import CurveData
+from batgen.training.module import GenerativeModule, OptimiserOf
+from batgen.training.settings import Training
+
+Rows = dict[str, Batch]
+
+
+def fit(
+    new_model: Callable[[Batch], nn.Module],
+    rows: Rows,
+    optimiser_of: OptimiserOf,
+    settings: Training,
+    seed: int,
+    folder: Path,
+    loggers: list[Any],
+    extra: list[Callback],
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train on `rows["train"]`, choose the epoch on `rows["val"]`, as `settings.early_stopping` says.
+
+    new_model: builds and fits-to-data a fresh model for the training rows it is given, the same for the same seed.
+    folder: gets metrics.csv and the resume checkpoints. Goes on from them where they are found.
+    Returns the model with the chosen weights, and facts for the record: best epoch, epochs run, monitor, what leaked.
+    """
+    merged = Batch(*(torch.cat(pair) for pair in zip(rows["train"], rows["val"], strict=True)))
+    mode = settings.early_stopping
+    if mode == "disjoint":
+        return _stage(
+            new_model, rows["train"], rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "train"
+        )
+    if mode == "literal":
+        model, facts = _stage(
+            new_model, merged, rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "train"
+        )
+        return model, {**facts, "leak": "early stopping watched rows that were trained on (Algorithm 2, literally)"}
+    done = folder / "stage1.json"
+    if done.is_file():
+        first = json.loads(done.read_text())
+    else:
+        _, first = _stage(
+            new_model, rows["train"], rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "search"
+        )
+        temporary = done.with_suffix(".tmp")
+        temporary.write_text(json.dumps(first))
+        os.replace(temporary, done)
+    again = Training(**{**settings.__dict__, "max_epochs": first["best_epoch"] + 1})
+    empty = Batch(*(t[:0] for t in merged))
+    model, facts = _stage(new_model, merged, empty, optimiser_of, again, seed, folder, loggers, extra, "retrain")
+    return model, {**facts, "search": first}
+
+
+def _stage(
+    new_model: Callable[[Batch], nn.Module],
+    train: Batch,
+    val: Batch,
+    optimiser_of: OptimiserOf,
+    settings: Training,
+    seed: int,
+    folder: Path,
+    loggers: list[Any],
+    extra: list[Callback],
+    name: str,
+) -> tuple[nn.Module, dict[str, Any]]:
+    model = new_model(train)
+    best = BestWeights(settings.monitor, settings.patience)
+    table = EpochTable(folder / ("metrics.csv" if name != "search" else "metrics_search.csv"))
+    last = folder / f"last_{name}.ckpt"
+    watched = len(val.x) > 0
+    callbacks = [
+        *extra,
+        EpochBar(name),
+        *([best] if watched else []),
+        table,
+        LastCheckpoint(last, settings.save_every_s),
+    ]
+    data = CurveData(train, val, settings.batch_size, seed, settings.resident)
+    module = GenerativeModule(model, optimiser_of, settings, seed)
+    trainer = _trainer(settings, folder, loggers, callbacks, watched)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    except FloatingPointError as error:
+        raise BatgenError(f"{error}. Try a smaller model.optim.lr, or trainer.gradient_clip=1.") from None
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    if watched and best.weights:
+        model.load_state_dict(best.weights)
+    model.to("cpu").eval()
+    return model, {
+        "epochs": trainer.current_epoch,
+        "best_epoch": best.epoch if watched else trainer.current_epoch - 1,
+        "best_score": best.best if watched else None,
+        "monitor": settings.monitor,
+        "early_stopping": settings.early_stopping,
+    }
+
+
+def _trainer(
+    settings: Training, folder: Path, loggers: list[Any], callbacks: list[Callback], watched: bool
+) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Index batches come from memory: workers would only cost.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)`.*")
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        default_root_dir=str(folder),
+        logger=loggers or False,
+        callbacks=callbacks,
+        check_val_every_n_epoch=settings.val_every,
+        limit_val_batches=1.0 if watched else 0,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,  # processes share each minibatch by themselves
+    )
