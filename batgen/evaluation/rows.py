@@ -1,0 +1,59 @@
+"""metrics.json rows: which metric has which unit and direction, said once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from batgen.evaluation.reconstruction import TOTAL
+
+#: metric -> (unit, direction). `None` stands for the signal's own unit; "one" means that 1 is best.
+METRICS: dict[str, tuple[str | None, str]] = {
+    "MAE": (None, "lower"),
+    "RMSE": (None, "lower"),
+    "R2": ("1", "higher"),
+    "CRPS": (None, "lower"),
+    "variance_ratio": ("1", "one"),
+    "active_units": ("units", ""),
+    "kl_nats": ("nat", ""),
+    "MAE_posterior": (None, ""),
+    "MAE_prior": (None, ""),
+    "MAE_permuted": (None, ""),
+}
+
+
+def unit_of(signal: str) -> str:
+    """The unit at the end of a signal's name ("voltage_V" -> "V"); "mixed" for the Total."""
+    return "mixed" if signal == TOTAL else signal.rpartition("_")[2]
+
+
+def metric_rows(
+    metric: str,
+    values: Mapping[str, float],
+    context: Mapping[str, Any],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> list[dict[str, Any]]:
+    """One row per signal of `values` (name -> number), with unit, direction and, where given, the bootstrap interval.
+
+    `context` gives the other columns: protocol, seed, split, model, role, mode, n, K (draws a condition), note. The
+    Total of a single signal has that signal's unit. Latent diagnostics have the signal "latent" and the mode "latent".
+    Raises KeyError for a metric that is not in METRICS.
+    """
+    unit, direction = METRICS[metric]
+    signals = [name for name in values if name != TOTAL]
+    alone = signals[0] if len(signals) == 1 else TOTAL
+    rows = []
+    for signal, value in values.items():
+        low, high = (intervals or {}).get(signal, (None, None))
+        own = unit_of(alone if signal == TOTAL else signal)
+        rows.append(
+            {
+                **context,
+                "signal": signal,
+                "metric": metric,
+                "value": float(value),
+                "low": low,
+                "high": high,
+                "unit": own if unit is None else unit,
+                "direction": direction,
+            }
+        )
+    return rows
