@@ -1,0 +1,162 @@
+"""The typed root of every training config, the protocol switch, and the check that every key means something.
+
+Nothing here imports torch or Lightning: a typing error must be answered in a moment.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from batgen.build import signature
+from batgen.errors import ConfigError
+
+PROTOCOLS = ("honest", "paper", "both")
+#: Arguments that the program itself gives to what it builds; a config that sets one of them is refused.
+GIVEN = (
+    (re.compile(r"model|evaluation\.baselines\.\w+"), {"shape"}),
+    (re.compile(r"model\.optim"), {"parameters"}),
+    (re.compile(r"logger\.\w+"), {"folder", "name", "config"}),
+)
+#: Nodes that belong to a part of the config without being an argument of its target.
+BESIDE = {"model": {"optim"}, "data": {"curves"}}
+
+
+@dataclass
+class TrainConfig:
+    """The root config: the short knobs, and one node per config group.
+
+    cycles: how much of each cell is used (curve models: equivalent cycle life 1..cycles). seed: an int, or a list that is
+    trained one after the other. device: "cpu", "cuda", or null to follow the trainer. protocol: honest, paper or both.
+    resume: go on in `run_dir` with that folder's own config.
+    """
+
+    data: Any = field(default_factory=dict)
+    preprocessing: Any = field(default_factory=dict)
+    split: Any = field(default_factory=dict)
+    model: Any = field(default_factory=dict)
+    trainer: Any = field(default_factory=dict)
+    callbacks: Any = field(default_factory=dict)
+    logger: Any = field(default_factory=dict)
+    evaluation: Any = field(default_factory=dict)
+    cycles: int = 100
+    seed: Any = 0
+    device: str | None = None
+    run_name: str = ""
+    protocol: str = "honest"
+    run_dir: str = ""
+    resume: bool = False
+
+
+ROOT_KEYS = tuple(f.name for f in fields(TrainConfig))
+GROUPS = ROOT_KEYS[:8]
+
+
+def register_resolvers() -> None:
+    """`${by_protocol:PAPER,HONEST}`: one key whose value follows the protocol, until somebody sets the key itself."""
+
+    def by_protocol(paper: Any, honest: Any, *, _root_: DictConfig) -> Any:
+        return paper if _root_.protocol == "paper" else honest
+
+    OmegaConf.register_new_resolver("by_protocol", by_protocol, replace=True)
+
+
+def did_you_mean(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(str(word), [str(k) for k in known], 1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else f". Known here: {', '.join(map(str, known))}."
+
+
+def problems(node: Any, path: str) -> Iterator[str]:
+    """One sentence per key under `node` that its `_target_` does not take, or lacks."""
+    if isinstance(node, ListConfig):
+        for i, item in enumerate(node._content if isinstance(node._content, list) else []):
+            yield from problems(item, f"{path}[{i}]")
+    if not isinstance(node, DictConfig) or OmegaConf.is_missing(node, "_target_"):
+        return
+    keys, target = {str(k) for k in node}, str(node.get("_target_"))
+    given = next((names for where, names in GIVEN if where.fullmatch(path)), set())
+    beside = BESIDE.get(path, set())
+    if "_target_" in keys:
+        try:
+            sig = signature(target)
+        except ConfigError as error:
+            yield f"{path}: {error}"
+            return
+        allowed = [n for n in sig.names if n not in given] + sorted(beside)
+        for key in sorted(keys - {"_target_"}):
+            if key not in allowed and not sig.anything:
+                yield f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, allowed)}"
+        for name in sorted(sig.required - keys - given):
+            yield f"{path}: {target} needs '{name}'. Set {path}.{name}=..."
+    for key in sorted(keys):
+        child = node._get_node(key)
+        if isinstance(child, DictConfig | ListConfig) and not child._is_none() and not child._is_interpolation():
+            yield from problems(child, f"{path}.{key}")
+
+
+def validate(cfg: DictConfig) -> None:
+    """Refuse a config with an unknown, misplaced or missing key, a bad root value, or parts that do not fit each other.
+
+    Raises ConfigError with one line per problem. Imports nothing heavy.
+    """
+    found = [f"{k!s}: unknown key{did_you_mean(str(k), ROOT_KEYS)}" for k in cfg if k not in ROOT_KEYS]
+    for group in GROUPS:
+        node = cfg._get_node(group)
+        if isinstance(node, DictConfig) and not node._is_none():
+            if group in ("data", "preprocessing", "split", "model", "trainer") and "_target_" not in node:
+                found.append(f"{group}: nothing chosen. Name one: {group}=NAME (python train.py --help lists them).")
+            found += problems(node, group)
+    found += _bad_values(cfg)
+    if not found:
+        found += _misfits(cfg)
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _bad_values(cfg: DictConfig) -> Iterator[str]:
+    if cfg.protocol not in PROTOCOLS:
+        yield f"protocol: {cfg.protocol!r} is none of {', '.join(PROTOCOLS)}{did_you_mean(cfg.protocol, PROTOCOLS)}"
+    if isinstance(cfg.cycles, bool) or cfg.cycles < 1:
+        yield f"cycles: {cfg.cycles} is not a number of cycles. Give 1 or more, such as cycles=100."
+    if not all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds(cfg)) or not seeds(cfg):
+        yield f"seed: {cfg.seed!r} is neither an int >= 0 nor a list of them. Use seed=0 or seed=[0,1,2,3,4]."
+    elif len(set(seeds(cfg))) < len(seeds(cfg)):
+        yield f"seed: {list(seeds(cfg))} names a seed twice. Each seed is trained once."
+    if cfg.device not in (None, "cpu", "cuda"):
+        yield f"device: {cfg.device!r} is neither cpu nor cuda (null follows the trainer)."
+
+
+def _misfits(cfg: DictConfig) -> Iterator[str]:
+    model, prep = signature(cfg.model._target_), signature(cfg.preprocessing._target_)
+    accepts, produces = model.constants.get("ACCEPTS", ()), prep.constants.get("PRODUCES", "")
+    if produces not in accepts:
+        yield (
+            f"preprocessing: {cfg.preprocessing._target_} makes {produces or 'nothing known'}, but {cfg.model._target_} "
+            f"takes {' or '.join(accepts) or 'nothing'}. Leave preprocessing out: the model picks its own."
+        )
+
+
+def seeds(cfg: DictConfig) -> list[Any]:
+    return list(cfg.seed) if isinstance(cfg.seed, ListConfig | list | tuple) else [cfg.seed]
+
+
+def protocols(cfg: DictConfig) -> list[str]:
+    return ["paper", "honest"] if cfg.protocol == "both" else [str(cfg.protocol)]
+
+
+def resolved(cfg: DictConfig, protocol: str, seed: int) -> dict[str, Any]:
+    """The config of one part of a run, as plain containers: every interpolation answered for this protocol and seed."""
+    one = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    assert isinstance(one, DictConfig)
+    one.protocol, one.seed, one.run_dir = protocol, seed, ""  # where a run lies is no part of what it is
+    plain = OmegaConf.to_container(one, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): v for k, v in plain.items()}
+
+
+def without(node: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """`node` less `keys`: a model's config without its optimiser, say."""
+    return {k: v for k, v in node.items() if k not in keys}

@@ -1,0 +1,166 @@
+"""Draw curves from a finished run for conditions the user names, and write them with their provenance."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+
+import batgen
+from batgen import checkpoint
+from batgen.errors import CheckpointError, ConfigError
+from batgen.evaluation.rows import unit_of
+from batgen.files import replacing
+from batgen.preprocessing.conditions import NUMERIC
+
+FORMATS = (".h5", ".csv", ".parquet")
+
+
+@dataclass
+class Generated:
+    """n synthetic cycles in physical units: `signals` name -> (n, P); `conditions` name -> value, one for all.
+
+    `given` names the conditions the user set; the others were filled in as `notes` says. `grid` names what the P points
+    are spaced by.
+    """
+
+    signals: dict[str, np.ndarray]
+    conditions: dict[str, float]
+    given: tuple[str, ...]
+    grid: str
+    notes: list[str]
+    provenance: dict[str, Any]
+
+
+def find_checkpoint(run: Path) -> Path:
+    """model.ckpt of a run folder: its honest part with the lowest seed, or the folder's own when it is a part itself."""
+    if (run / "model.ckpt").is_file():
+        return run / "model.ckpt"
+    found = sorted(
+        run.glob("*-seed*/model.ckpt"), key=lambda p: (not p.parent.name.startswith("honest"), _seed(p.parent.name))
+    )
+    if not found:
+        hint = f" Go on with: python train.py run_dir={run} resume=true" if (run / "config.yaml").is_file() else ""
+        raise CheckpointError(f"run={run}: no model.ckpt there, so nothing was trained to its end.{hint}")
+    return found[0]
+
+
+def _seed(part: str) -> int:
+    digits = part.rpartition("-seed")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: int = 0) -> Generated:
+    """n cycles drawn from the prior of the run's model at `conditions`, e.g. {"eol": 800, "ecl": 50}.
+
+    A condition that is left out takes the value of the training cycle nearest to those given. Raises ConfigError for an
+    unknown condition or one of the wrong type or sign, CheckpointError for a run without a usable model. Values outside
+    the training range are noted.
+    """
+    if n < 1:
+        raise ConfigError(f"n={n}: must be 1 or more.")
+    path = find_checkpoint(Path(run))
+    trained = checkpoint.load(path)
+    notes = trained.conditions.check(conditions)
+    row, filled = _complete(trained, conditions)
+    if filled:
+        notes.append(f"not given, taken from the nearest training cycle: {', '.join(filled)}")
+    curves = trained.generate(torch.from_numpy(row)[None], n, seed)[:, 0]
+    slices = trained.preprocessing.slices
+    signals = {s: curves[:, [i for i, o in enumerate(slices) if o == s]].mean(1) for s in dict.fromkeys(slices)}
+    names = dict(zip(trained.conditions.columns, map(float, row), strict=True))
+    facts = trained.facts
+    provenance = {
+        "synthetic": True,
+        "generator": f"batgen {batgen.__version__}",
+        "checkpoint": str(path.resolve()),
+        "model": trained.config["model"]["_target_"].rpartition(".")[2],
+        "data": trained.config["data"]["name"],
+        "data_hash": facts["data_hash"],
+        "protocol": facts["protocol"],
+        "training_seed": facts["seed"],
+        "seed": seed,
+    }
+    return Generated(signals, names, tuple(conditions), trained.preprocessing.grid, notes, provenance)
+
+
+def _complete(trained: checkpoint.Trained, given: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    """The encoded condition row (columns,), and "name=value" of those that were not given."""
+    columns, table = trained.conditions.columns, trained.train_table.numpy()
+    wanted: dict[str, float] = {}
+    for name, value in given.items():
+        if name in trained.conditions.kinds:
+            wanted |= {f"{name}={k}": float(k == str(value)) for k in trained.conditions.kinds[name]}
+        else:
+            wanted[name] = float(value)
+    scale = np.maximum(table.std(0), 1e-6)
+    distance = sum(abs(table[:, columns.index(k)] - v) / scale[columns.index(k)] for k, v in wanted.items())
+    row = table[int(np.argmin(distance)) if wanted else 0].copy()
+    filled = [f"{c}={row[i]:g}" for i, c in enumerate(columns) if c not in wanted]
+    for name, value in wanted.items():
+        row[columns.index(name)] = value
+    return row, filled
+
+
+def write(path: Path, generated: Generated) -> None:
+    """Write to .h5 (one dataset per signal, (n, P)), .csv or .parquet (one row per point). Raises ConfigError otherwise.
+
+    All carry the conditions and the provenance: as attributes in .h5, as schema metadata in .parquet, as columns
+    `synthetic`, `model`, `checkpoint` in .csv.
+    """
+    kind = path.suffix.lower()
+    if kind not in FORMATS:
+        raise ConfigError(f"out={path}: the ending decides the format; use one of {', '.join(FORMATS)}.")
+    with replacing(path) as temporary:
+        if kind == ".h5":
+            _write_h5(temporary, generated)
+        elif kind == ".csv":
+            table = _table(generated)
+            for key in ("model", "data", "protocol", "checkpoint"):
+                table[key] = generated.provenance[key]
+            table.to_csv(temporary, index=False, float_format="%.7g")
+        else:
+            _write_parquet(temporary, generated)
+
+
+def _write_h5(path: Path, generated: Generated) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs.update(generated.provenance)
+        file.attrs["grid"] = generated.grid
+        file.attrs["notes"] = json.dumps(generated.notes)
+        for name, value in generated.conditions.items():
+            file.attrs[f"condition_{name}"] = value
+            dataset = file.create_dataset(f"conditions/{name}", data=np.full(_count(generated), value))
+            dataset.attrs["unit"] = NUMERIC.get(name, "category")
+        for name, values in generated.signals.items():
+            dataset = file.create_dataset(f"curves/{name}", data=values, compression="gzip", compression_opts=4)
+            dataset.attrs["unit"] = unit_of(name)
+
+
+def _count(generated: Generated) -> int:
+    return len(next(iter(generated.signals.values())))
+
+
+def _table(generated: Generated) -> pd.DataFrame:
+    n, points = next(iter(generated.signals.values())).shape
+    table = pd.DataFrame({"sample": np.repeat(np.arange(n), points), "point": np.tile(np.arange(points), n)})
+    for name, values in generated.signals.items():
+        table[name] = values.ravel()
+    for name, value in generated.conditions.items():
+        table[name] = value
+    table["synthetic"] = True
+    return table
+
+
+def _write_parquet(path: Path, generated: Generated) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(_table(generated), preserve_index=False)
+    meta = {**(table.schema.metadata or {}), b"batgen": json.dumps(generated.provenance).encode()}
+    pq.write_table(table.replace_schema_metadata(meta), path)

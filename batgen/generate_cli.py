@@ -1,0 +1,54 @@
+"""The words of scripts/generate.py. What a run can be asked for depends on the run, so there is no fixed config."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from batgen.config import did_you_mean
+from batgen.errors import ConfigError
+from batgen.preprocessing.conditions import CATEGORICAL, NUMERIC
+
+USAGE = """python scripts/generate.py run=DIR CONDITION=VALUE ... [n=1] [seed=0] [out=curves.h5]
+
+Draws n cycles from the model of a finished run and writes them in physical units (.h5, .csv or .parquet).
+Conditions: eol, ecl (cycles), soh (fraction), ambient_degC, c1, c2 (C-rate), q1 (fraction), chemistry; which of them a run
+knows is in its config.yaml. Conditions left out take the values of the nearest training cycle.
+Example: python scripts/generate.py run=outputs/2026-11-20/09-00-00_rcvae_sim eol=800 ecl=50 n=100 out=curves.h5"""
+OWN = ("run", "n", "seed", "out")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse KEY=VALUE words, generate, write, say what was done. Raises ConfigError for a word it does not know."""
+    if not argv or any(a in ("-h", "--help") for a in argv):
+        print(USAGE)
+        return
+    known = [*OWN, *NUMERIC, *CATEGORICAL]
+    words: dict[str, str] = {}
+    for word in argv:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise ConfigError(f"{word!r}: write KEY=VALUE, such as eol=800. See --help.")
+        if key not in known:
+            raise ConfigError(f"{word}: unknown key '{key}'{did_you_mean(key, known)}")
+        words[key] = value
+    if "run" not in words:
+        raise ConfigError("run=DIR is missing: the folder of a finished run. See --help.")
+    out = Path(words.get("out", "curves.h5"))
+
+    from batgen.generate import FORMATS, generate, write  # torch
+
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError(f"out={out}: the ending decides the format; use one of {', '.join(FORMATS)}.")
+    conditions = {k: v for k, v in words.items() if k not in OWN}
+    made = generate(Path(words["run"]), conditions, _whole(words, "n", 1), _whole(words, "seed", 0))
+    write(out, made)
+    for note in made.notes:
+        print(f"note: {note}")
+    count, points = next(iter(made.signals.values())).shape
+    print(f"{count} synthetic cycles x {points} points ({', '.join(made.signals)}) -> {out}")
+
+
+def _whole(words: dict[str, str], key: str, default: int) -> int:
+    try:
+        return int(words.get(key, default))
+    except ValueError:
+        raise ConfigError(f"{key}={words[key]}: not a whole number.") from None

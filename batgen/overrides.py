@@ -1,0 +1,168 @@
+"""What was typed, checked before it is run: every key must exist, and a resumed run takes nothing but its folder."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from batgen.config import GROUPS, ROOT_KEYS, did_you_mean
+from batgen.errors import CheckpointError, ConfigError, DataError
+
+#: Groups that leave no node of their own at the root.
+OTHER_GROUPS = ("experiment",)
+OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[\w./@\-]+)(=(?P<value>.*))?$", re.DOTALL)
+
+
+def words(argv: Sequence[str]) -> list[str]:
+    """The overrides in `argv`: what is left without the flags and their values."""
+    found, skip = [], False
+    for word in argv:
+        if skip:
+            skip = False
+        elif word in (
+            "--config-path",
+            "-cp",
+            "--config-name",
+            "-cn",
+            "--config-dir",
+            "-cd",
+            "--package",
+            "-p",
+            "--cfg",
+            "-c",
+        ):
+            skip = True
+        elif not word.startswith("-"):
+            found.append(word)
+    return found
+
+
+def compose(typed: Sequence[str], conf: Path, name: str = "train") -> DictConfig:
+    """The config that `typed` overrides make of `conf`, without running anything."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return hydra_compose(name, overrides=list(typed))
+    except HydraException as error:
+        text = str(error).splitlines()[0] + "".join(f" {line}" for line in str(error.__cause__ or "").splitlines()[:1])
+        unknown = re.search(r"Key '(\w+)' (?:is )?not in '?TrainConfig'?", str(error))
+        raise ConfigError(text + (did_you_mean(unknown[1], ROOT_KEYS) if unknown else "")) from None
+
+
+def check(argv: Sequence[str], conf: Path) -> None:
+    """Refuse overrides whose key does not exist, with a suggestion. Raises ConfigError, one line per override."""
+    typed = [(w, OVERRIDE.match(w)) for w in words(argv)]
+    found = [f"{w!r} is no override. Write KEY=VALUE, such as cycles=100." for w, m in typed if m is None]
+    values, groups = [], []
+    for word, match in typed:
+        if match is None:
+            continue
+        key = match["key"].split("@")[0]
+        if key.startswith("hydra"):
+            continue
+        folder = conf / key
+        if folder.is_dir() and "." not in key:
+            found += _bad_choice(key, match["value"], folder)
+            groups.append(word)
+        else:
+            values.append((word, match["sign"], key))
+    if found:
+        raise ConfigError("\n".join(found))
+    # The first choice of a sweep (`model=a,b`) stands for all: keys common to one model are checked again in each job.
+    tree = _tree(groups, conf)
+    for word, sign, key in values:
+        found += _bad_key(word, sign, key, tree)
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _bad_choice(group: str, value: str | None, folder: Path) -> Iterator[str]:
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    for choice in (value or "").strip("[]").split(","):
+        if choice.strip() not in [*known, "null"]:
+            yield f"{group}={choice.strip()}: no such {group}{did_you_mean(choice.strip(), known)}"
+
+
+def _tree(groups: Sequence[str], conf: Path) -> DictConfig:
+    first = [re.sub(r"=([^\[,]*),.*", r"=\1", g) for g in groups]
+    return compose(first, conf)
+
+
+def _bad_key(word: str, sign: str | None, key: str, tree: DictConfig) -> Iterator[str]:
+    node: Any = tree
+    parts = key.split(".")
+    for i, part in enumerate(parts):
+        if not isinstance(node, DictConfig) or part in node:
+            node = node._get_node(part) if isinstance(node, DictConfig) else None
+            if node is None:
+                return
+            continue
+        path = ".".join(parts[: i + 1])
+        known = [str(k) for k in node if k != "_target_"] if i else [*ROOT_KEYS, *OTHER_GROUPS]
+        if i == 0 or sign is None:
+            yield f"{word}: unknown key '{path}'{did_you_mean(part, known)}"
+        return  # `+model.new=...`: whether the target takes it is for validate() to say
+    if len(parts) == 1 and parts[0] in GROUPS:
+        yield f"{word}: '{key}' is a config group with no choice of that name"
+
+
+def claim_folders(argv: Sequence[str], default: Path) -> None:
+    """Make the folder that a run will be written to, before Hydra does. Raises DataError where that cannot be."""
+    pairs = _pairs(argv)
+    named = [pairs[k] for k in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") if k in pairs and "${" not in pairs[k]]
+    for folder in [Path(n.strip("'\"")).expanduser() for n in named] or [default]:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason:
+            raise DataError(f"{folder}: cannot be written ({reason}). Choose another folder with run_dir=DIR.")
+
+
+def _pairs(argv: Sequence[str]) -> dict[str, str]:
+    return dict(w.split("=", 1) for w in words(argv) if "=" in w)
+
+
+def resume_folder(argv: Sequence[str]) -> Path | None:
+    """The folder of `run_dir=DIR resume=true`, or None when this is no resume. Raises ConfigError without run_dir."""
+    pairs = _pairs(argv)
+    if pairs.get("resume", "false").lower() not in ("true", "1", "yes", "on"):
+        return None
+    folder = pairs.get("run_dir") or pairs.get("hydra.run.dir")
+    if not folder:
+        raise ConfigError("resume=true needs run_dir=DIR, the folder of the run to go on with.")
+    return Path(folder).expanduser().resolve()
+
+
+def check_resume(argv: Sequence[str], folder: Path, conf: Path) -> None:
+    """A resumed run follows its own config: any override that says otherwise is refused."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise CheckpointError(
+            f"run_dir={folder}: no config.yaml there, so it is no run folder to resume. Check run_dir."
+        )
+    saved = OmegaConf.load(path)
+    hydra_choices = (
+        OmegaConf.load(folder / ".hydra" / "hydra.yaml") if (folder / ".hydra" / "hydra.yaml").is_file() else None
+    )
+    check([w for w in argv if w not in ("-m", "--multirun")], conf)
+    for key, value in _pairs(argv).items():
+        key = key.lstrip("+~")
+        if key in ("run_dir", "resume", "hydra.run.dir"):
+            continue
+        if (conf / key).is_dir():
+            was = OmegaConf.select(hydra_choices, f"hydra.runtime.choices.{key}") if hydra_choices is not None else None
+        else:
+            was = OmegaConf.select(saved, key)
+        if was != OmegaConf.from_dotlist([f"v={value}"])["v"]:
+            raise ConfigError(
+                f"{key}={value}: the run in {folder} was started with {key}={was}. A resumed run keeps its own config: "
+                f"leave {key} out, or start a new run."
+            )

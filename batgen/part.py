@@ -1,0 +1,194 @@
+"""One part of a run: one protocol, one seed. Data to tensors, training, evaluation, files."""
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from torch import nn
+
+from batgen import checkpoint
+from batgen.build import build, signature
+from batgen.config import without
+from batgen.data.samples import sample_table
+from batgen.data.split import Split, from_json, to_json
+from batgen.data.store import Store, open_store
+from batgen.evaluation.curves import CurveEvaluation, TestSet, score
+from batgen.evaluation.paper import paper_rows
+from batgen.evaluation.reconstruction import TOTAL
+from batgen.files import write_json
+from batgen.models.base import Batch, DataShape
+from batgen.preprocessing.conditions import Conditions
+from batgen.samples import write_samples
+from batgen.training.settings import Training
+
+
+@dataclass
+class Prepared:
+    """Everything between the raw files and the model. `rows` holds scaled Batches; `real` physical slices of the test set."""
+
+    store: Store
+    table: pd.DataFrame
+    parts: dict[str, np.ndarray]
+    preprocessing: Any
+    conditions: Conditions
+    shape: DataShape
+    rows: dict[str, Batch]
+    real: np.ndarray
+    notes: list[str]
+
+
+def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
+    """Store, samples, split, preprocessing and tensors for one part. Raises DataError or ConfigError on bad input.
+
+    A split saved before is taken again, so that a resumed run tests on the same cells; else it is saved there.
+    """
+    source, preprocessing = build(without(conf["data"], "curves")), build(conf["preprocessing"])
+    store = open_store(source, cycles=conf["cycles"])
+    required = signature(conf["model"]["_target_"]).constants.get("REQUIRES", ())
+    conditions = Conditions(list(dict.fromkeys([*preprocessing.conditions, *required])))
+    table, notes = sample_table(
+        store, source, conf["cycles"], part=preprocessing.part, needs_eol="eol" in conditions.names
+    )
+    curves, kept, lost = preprocessing.read(store, table)
+    table = table.iloc[kept].reset_index(drop=True)
+    parts = _split(conf, table, saved_split)
+    fitted_on = parts["train"] if preprocessing.fit_on == "train" else np.concatenate([parts["train"], parts["val"]])
+    preprocessing.fit(curves[fitted_on])
+    conditions.fit(table.iloc[np.concatenate([parts["train"], parts["val"]])])
+    cells = torch.from_numpy(pd.factorize(table["cell_id"])[0].astype(np.int64))
+    cond = torch.from_numpy(conditions.encode(table))
+    rows = {
+        name: Batch(torch.from_numpy(preprocessing.transform(curves[i])), cond[i], cells[i])
+        for name, i in parts.items()
+    }
+    shape = DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns)
+    real = preprocessing.physical(curves[parts["test"]])
+    return Prepared(store, table, parts, preprocessing, conditions, shape, rows, real, notes + lost)
+
+
+def _split(conf: dict[str, Any], table: pd.DataFrame, saved: Path | None) -> dict[str, np.ndarray]:
+    if saved is not None and saved.is_file():
+        return from_json(json.loads(saved.read_text(encoding="utf-8")), table)
+    split: Split = build(conf["split"])
+    parts = split.assign(table, conf["seed"])
+    if saved is not None:
+        write_json(saved, to_json(split, table, parts, conf["seed"]))
+    return parts
+
+
+def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Console) -> list[dict[str, Any]]:
+    """Train and evaluate one part in `folder`; returns its metric rows. What is already there is used, not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = prepare(conf, folder / "splits.json")
+    split_kind = conf["split"]["kind"]
+    console.print(
+        f"[bold]{conf['protocol']}[/bold] protocol, seed {conf['seed']}: "
+        + ", ".join(f"{len(i)} {name}" for name, i in data.parts.items())
+        + f" curves, split by {split_kind}, {data.table['cell_id'].nunique()} cells of {data.store.path.name}"
+    )
+    for note in data.notes:
+        console.print(f"  note: {note}", style="yellow")
+    model, facts = _trained(conf, data, folder, run_folder)
+    evaluation = CurveEvaluation(**without(conf["evaluation"], "_target_"))
+    test_rows = data.table.iloc[data.parts["test"]]
+    test = TestSet(
+        data.rows["test"], data.real, data.shape.slices, test_rows["cell_id"].to_numpy(), data.preprocessing.inverse
+    )
+    name = conf["model"]["_target_"].rpartition(".")[0].rpartition(".")[2]
+    context = {
+        "protocol": conf["protocol"],
+        "seed": conf["seed"],
+        "split": split_kind,
+        "data": conf["data"]["name"],
+        "cycles": conf["cycles"],
+        "n": len(test.real),
+        "note": "; ".join(data.notes),
+    }
+    console.print(f"  scoring {name} and {len(evaluation.baselines)} baselines on {len(test.real)} test curves ...")
+    scored = score(model, test, evaluation, conf["seed"], {**context, "model": name, "role": "model"})
+    rows = scored.rows
+    train = _final_rows(conf, data)
+    for baseline, node in evaluation.baselines.items():
+        if node["_target_"] != conf["model"]["_target_"]:
+            fitted = new_model(node, data.shape, conf["seed"])(train)
+            rows += score(
+                fitted, test, evaluation, conf["seed"], {**context, "model": baseline, "role": "baseline"}
+            ).rows
+    if conf["protocol"] == "paper" and name == "rcvae":
+        rows += _published(conf, context, data.shape.slices)
+    write_samples(
+        folder / "samples.h5", scored, test, test_rows, data.preprocessing.axis(), data.store, model,
+        {"protocol": conf["protocol"], "model": name, "data": conf["data"]["name"], "seed": conf["seed"]},
+    )  # fmt: skip
+    write_json(folder / "metrics.json", {"rows": rows, "training": facts, "notes": data.notes})
+    return rows
+
+
+def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    path = folder / "model.ckpt"
+    if path.is_file():
+        old = checkpoint.load(path)
+        return old.model, old.facts["training"]
+    fresh = new_model(conf["model"], data.shape, conf["seed"])
+    if hasattr(_class_of(conf["model"]), "loss"):
+        from batgen.training.callbacks import set_threads
+        from batgen.training.fit import fit  # Lightning: seconds that a closed-form model need not wait for
+
+        set_threads()
+        settings: Training = build(conf["trainer"]).on(conf["device"])
+        optim = conf["model"]["optim"]
+        loggers = [
+            build(node, folder=run_folder, name=folder.name, config=conf) for node in (conf["logger"] or {}).values()
+        ]
+        extra = [build(node) for node in (conf["callbacks"] or {}).values()]
+        model, facts = fit(fresh, data.rows, lambda p: build(optim, p), settings, conf["seed"], folder, loggers, extra)
+    else:
+        model, facts = fresh(_final_rows(conf, data)), {"epochs": 0, "closed_form": True}
+    trained = checkpoint.Trained(
+        model.eval(), data.preprocessing, data.conditions, conf, _final_rows(conf, data).cond,
+        {"training": facts, "data_hash": data.store.data_hash, "protocol": conf["protocol"], "seed": conf["seed"]},
+    )  # fmt: skip
+    checkpoint.save(path, trained)
+    for left in folder.glob("last_*.ckpt"):
+        left.unlink()
+    return model, facts
+
+
+def new_model(node: dict[str, Any], shape: DataShape, seed: int) -> Callable[[Batch], nn.Module]:
+    """A function that builds a fresh model and fits it to training rows, with the same weights every time."""
+
+    def make(train: Batch) -> nn.Module:
+        torch.manual_seed(seed)
+        model: nn.Module = build(without(node, "optim"), shape=shape)
+        model.fit(train.x, train.cond, train.cell)  # type: ignore[operator]
+        return model
+
+    return make
+
+
+def _published(conf: dict[str, Any], context: dict[str, Any], slices: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The paper's own numbers for these cycles and this removed layer, marked where our data are not the paper's."""
+    found = paper_rows(conf["cycles"], str(conf["model"]["remove"]).capitalize())
+    if not {r["signal"] for r in found} <= {*slices, TOTAL}:
+        return []
+    other = "" if conf["data"]["name"] == "mit" else "paper protocol, other data: the paper's numbers are on MIT"
+    return [{**context, "seed": None, **r, "note": "; ".join(filter(None, (other, r["note"])))} for r in found]
+
+
+def _class_of(node: dict[str, Any]) -> Any:
+    module, _, name = node["_target_"].rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _final_rows(conf: dict[str, Any], data: Prepared) -> Batch:
+    """The rows the model's final weights were trained on: a baseline must not know less, or more."""
+    if conf["trainer"]["early_stopping"] == "disjoint":
+        return data.rows["train"]
+    return Batch(*(torch.cat(pair) for pair in zip(data.rows["train"], data.rows["val"], strict=True)))

@@ -1,0 +1,160 @@
+"""Every choice composes and validates; every typing error is refused, with a suggestion, before torch is imported."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from batgen import config, overrides
+from batgen.build import signature
+from batgen.cli import CONF
+from batgen.errors import ConfigError
+
+CHOICES = [
+    f"{folder.name}={file.stem}"
+    for folder in sorted(CONF.iterdir())
+    if folder.is_dir() and folder.name != "hydra"
+    for file in sorted(folder.glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_validates(choice: str) -> None:
+    overrides.check([choice], CONF)
+    config.validate(overrides.compose([choice], CONF))
+
+
+def test_every_leaf_that_builds_something_has_a_target() -> None:
+    for group in ("data", "preprocessing", "split", "model", "trainer", "evaluation"):
+        for file in (CONF / group).glob("*.yaml"):
+            cfg = overrides.compose([f"{group}={file.stem}"], CONF)
+            assert signature(cfg[group]._target_).names
+
+
+@pytest.mark.parametrize(
+    ("typed", "named", "meant"),
+    [
+        ("cycels=100", "cycels", "cycles"),
+        ("+cycels=100", "cycels", "cycles"),
+        ("modle=rcvae", "modle", "model"),
+        ("model=rcvea", "rcvea", "rcvae"),
+        ("model.hiden=4", "model.hiden", "hidden"),
+        ("+model.hiden=4", "model.hiden", "hidden"),
+        ("model.optim.learning=1", "model.optim.learning", "lr"),
+        ("+model.optim.wieght_decay=1", "optim.wieght_decay", "weight_decay"),
+        ("trainer.max_epoch=3", "trainer.max_epoch", "max_epochs"),
+        ("+data.foldr=x", "data.foldr", "folder"),
+        ("+evaluation.baselines.knn.neighbors=3", "knn.neighbors", "neighbours"),
+        ("protocol=honset", "protocol", "honest"),
+        ("experiment=rcvae_tabel1", "rcvae_tabel1", "rcvae_table1"),
+    ],
+)
+def test_misspelt_keys_are_refused_with_a_suggestion(typed: str, named: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        overrides.check(["model=rcvae", typed], CONF)
+        config.validate(overrides.compose(["model=rcvae", typed], CONF))
+    assert named in str(caught.value)
+    assert meant in str(caught.value)
+
+
+def test_misspelt_key_in_an_experiment_file(tmp_path: Path) -> None:
+    import shutil
+
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "experiment" / "wrong.yaml").write_text("# @package _global_\ntrainner:\n  max_epochs: 3\n")
+    (conf / "experiment" / "deep.yaml").write_text("# @package _global_\ntrainer:\n  max_epoch: 3\n")
+    with pytest.raises(ConfigError, match="did you mean 'trainer'"):
+        overrides.check(["experiment=wrong"], conf)
+    with pytest.raises(ConfigError, match="did you mean 'max_epochs'"):
+        config.validate(overrides.compose(["experiment=deep"], conf))
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("cycles=0", "cycles: 0"),
+        ("cycles=-3", "cycles: -3"),
+        ("seed=-1", "seed"),
+        ("seed=[0,0]", "twice"),
+        ("seed=[]", "seed"),
+        ("device=tpu", "device"),
+    ],
+)
+def test_bad_root_values(typed: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.validate(overrides.compose([typed], CONF))
+
+
+def test_model_that_does_not_fit_the_preprocessing(tmp_path: Path) -> None:
+    cfg = overrides.compose(["model=rcvae"], CONF)
+    module = tmp_path / "odd_preprocessing.py"
+    module.write_text("class Odd:\n    PRODUCES = 'pulses'\n    def __init__(self): ...\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        OmegaConf.set_struct(cfg, False)
+        cfg.preprocessing = {"_target_": "odd_preprocessing.Odd"}
+        with pytest.raises(ConfigError, match="preprocessing: .*makes pulses, but .*takes curves"):
+            config.validate(cfg)
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert "odd_preprocessing" not in sys.modules, "the check must not run the user's code"
+
+
+def test_model_picks_its_preprocessing_and_the_command_line_overrides_it() -> None:
+    assert overrides.compose(["model=rcvae"], CONF).preprocessing.layout == "video"
+    assert overrides.compose(["model=rcvae_continuous"], CONF).preprocessing.layout == "channels"
+    both = overrides.compose(["model=rcvae_continuous", "preprocessing=quasi_video"], CONF)
+    assert both.preprocessing.layout == "video"
+
+
+def test_protocol_sets_its_keys_together_and_a_key_still_overrides() -> None:
+    cfg = overrides.compose(["model=rcvae", "protocol=both", "model.beta=0.5"], CONF)
+    paper, honest = config.resolved(cfg, "paper", 0), config.resolved(cfg, "honest", 0)
+    assert (paper["split"]["kind"], honest["split"]["kind"]) == ("sample", "cell")
+    assert (paper["preprocessing"]["fit_on"], honest["preprocessing"]["fit_on"]) == ("train_val", "train")
+    assert (paper["trainer"]["early_stopping"], honest["trainer"]["early_stopping"]) == ("retrain", "disjoint")
+    assert (paper["model"]["loss_reading"], honest["model"]["loss_reading"]) == ("mean_sum", "sum_sum")
+    assert (paper["evaluation"]["reconstruct_z"], honest["evaluation"]["reconstruct_z"]) == ("sample", "mean")
+    assert paper["preprocessing"]["conditions"] == ["eol", "ecl"]
+    assert "c1" in honest["preprocessing"]["conditions"]
+    kept = overrides.compose(["model=rcvae", "protocol=both", "model.loss_reading=mean_mean"], CONF)
+    assert {config.resolved(kept, p, 0)["model"]["loss_reading"] for p in ("paper", "honest")} == {"mean_mean"}
+
+
+def test_root_knobs_are_those_of_the_issue() -> None:
+    knobs = set(config.ROOT_KEYS) - set(config.GROUPS)
+    assert knobs == {"cycles", "seed", "device", "run_name", "protocol", "run_dir", "resume"}
+
+
+def test_checks_do_not_import_anything_heavy() -> None:
+    code = (
+        "import sys\nfrom batgen import cli, config, overrides\n"
+        "overrides.check(['model=rcvae', 'data=mit'], cli.CONF)\n"
+        "config.validate(overrides.compose(['model=rcvae', 'data=mit'], cli.CONF))\n"
+        "print([m for m in ('torch', 'pytorch_lightning', 'pandas', 'h5py', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_validation_takes_milliseconds() -> None:
+    cfg = overrides.compose(["model=rcvae"], CONF)
+    config.validate(cfg)
+    started = time.perf_counter()
+    config.validate(cfg)
+    assert time.perf_counter() - started < 0.5  # measured: about 3 ms
+
+
+def test_signature_reads_functions_classes_and_dataclasses_without_importing() -> None:
+    assert signature("batgen.training.optim.adamw").required == {"parameters"}
+    assert "hidden" in signature("batgen.models.rcvae.RCVAE").names
+    assert signature("batgen.models.rcvae.RCVAE").constants["REQUIRES"] == ("eol", "ecl")
+    assert "max_epochs" in signature("batgen.training.settings.Training").names
+    with pytest.raises(ConfigError, match="no module"):
+        signature("batgen.nothing.Here")
+    with pytest.raises(ConfigError, match="defines no 'Nobody'"):
+        signature("batgen.models.rcvae.Nobody")
