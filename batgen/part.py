@@ -25,6 +25,7 @@ from batgen.evaluation.reconstruction import TOTAL
 from batgen.files import write_json
 from batgen.models.base import Batch, DataShape
 from batgen.preprocessing.conditions import Conditions
+from batgen.processes import cores, main_process
 from batgen.samples import write_samples
 from batgen.training.settings import Training
 
@@ -78,7 +79,7 @@ def _split(conf: dict[str, Any], table: pd.DataFrame, saved: Path | None) -> dic
         return from_json(json.loads(saved.read_text(encoding="utf-8")), table)
     split: Split = build(conf["split"])
     parts = split.assign(table, conf["seed"])
-    if saved is not None:
+    if saved is not None and main_process():
         write_json(saved, to_json(split, table, parts, conf["seed"]))
     return parts
 
@@ -96,6 +97,8 @@ def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Cons
     for note in data.notes:
         console.print(f"  note: {note}", style="yellow")
     model, facts = _trained(conf, data, folder, run_folder)
+    if not main_process():
+        return []
     evaluation = CurveEvaluation(**without(conf["evaluation"], "_target_"))
     test_rows = data.table.iloc[data.parts["test"]]
     test = TestSet(
@@ -138,10 +141,9 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
         return old.model, old.facts["training"]
     fresh = new_model(conf["model"], data.shape, conf["seed"])
     if hasattr(_class_of(conf["model"]), "loss"):
-        from batgen.training.callbacks import set_threads
         from batgen.training.fit import fit  # Lightning: seconds that a closed-form model need not wait for
 
-        set_threads()
+        torch.set_num_threads(cores())
         settings: Training = build(conf["trainer"]).on(conf["device"])
         optim = conf["model"]["optim"]
         loggers = [
@@ -155,9 +157,10 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
         model.eval(), data.preprocessing, data.conditions, conf, _final_rows(conf, data).cond,
         {"training": facts, "data_hash": data.store.data_hash, "protocol": conf["protocol"], "seed": conf["seed"]},
     )  # fmt: skip
-    checkpoint.save(path, trained)
-    for left in folder.glob("last_*.ckpt"):
-        left.unlink()
+    if main_process():
+        checkpoint.save(path, trained)
+        for left in folder.glob("last_*.ckpt"):
+            left.unlink()
     return model, facts
 
 

@@ -2,20 +2,20 @@
 
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from batgen import config
 from batgen.build import build
+from batgen.console import console
 from batgen.errors import CheckpointError, ConfigError, DataError
 from batgen.files import replacing, write_json
 from batgen.part import run_part
+from batgen.processes import main_process
 from batgen.provenance import provenance
 from batgen.report.figures import draw_all
 from batgen.report.table import print_tables, to_markdown
@@ -35,33 +35,36 @@ def train(cfg: DictConfig, folder: Path) -> Result:
 
     Raises BatgenError on bad input. A part whose metrics.json exists is read, not run again.
     """
-    started, console = time.time(), _console()
+    started, out = time.time(), console()
     folder = Path(folder).resolve()
-    _claim(folder, cfg)
+    if main_process():
+        _claim(folder, cfg)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[Path]] = {}
     for protocol in config.protocols(cfg):
         for seed in config.seeds(cfg):
             part = folder / f"{protocol}-seed{seed}"
             if (part / "metrics.json").is_file():
-                console.print(f"{part.name}: done before, read from {part / 'metrics.json'}")
+                out.print(f"{part.name}: done before, read from {part / 'metrics.json'}")
                 rows += json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
             else:
                 try:
-                    rows += run_part(config.resolved(cfg, protocol, seed), part, folder, console)
+                    rows += run_part(config.resolved(cfg, protocol, seed), part, folder, out)
                 except KeyboardInterrupt:
-                    console.print(f"\nStopped. Go on with: python train.py run_dir={_short(folder)} resume=true")
+                    out.print(f"\nStopped. Go on with: python train.py run_dir={_short(folder)} resume=true")
                     raise
-            if protocol not in figures:  # of the first seed: more would show the same
+            if protocol not in figures and main_process():  # of the first seed: more would show the same
                 figures[protocol] = draw_all(part, folder / "figures" / (protocol if cfg.protocol == "both" else ""))
+    if not main_process():
+        return Result(folder, rows, float("nan"))
     write_json(folder / "metrics.json", {"rows": rows})
     with replacing(folder / "metrics.md") as temporary:
         temporary.write_text(to_markdown(rows), encoding="utf-8")
     write_json(folder / "run.json", _record(cfg, folder, started))
-    print_tables(rows, console)
+    print_tables(rows, out)
     for drawn in figures.values():
-        console.print(f"figure: {_short(drawn[0])}  ({len(drawn)} in {_short(drawn[0].parent)})")
-    console.print(f"folder: {_short(folder)}")
+        out.print(f"figure: {_short(drawn[0])}  ({len(drawn)} in {_short(drawn[0].parent)})")
+    out.print(f"folder: {_short(folder)}")
     return Result(folder, rows, _score(rows))
 
 
@@ -85,25 +88,20 @@ def prepare_data(cfg: DictConfig) -> None:
     from batgen.data.store import open_store
 
     source = build(config.without(config.resolved(cfg, config.protocols(cfg)[0], 0)["data"], "curves"))
-    console, started = _console(), time.time()
+    out, started = console(), time.time()
     store = open_store(source, cycles=cfg.cycles)
-    console.print(report(store))
+    out.print(report(store))
     if store.source.name == "mit" and os.environ.get("BATGEN_DATA_DIR"):
         from batgen.data.mit_check import cross_check
         from batgen.data.paths import data_dir
 
         compared, disagreements = cross_check(store, data_dir())
-        console.print(
+        out.print(
             f"checked against the published tables beside it: {compared} cells, {len(disagreements)} disagree"
         )
         for line in disagreements:
-            console.print(f"  {line}", style="yellow")
-    console.print(f"store: {store.path}  ({store.path.stat().st_size / 1e6:.1f} MB, {time.time() - started:.1f} s)")
-
-
-def _console() -> Console:
-    """Terminal width where there is a terminal, else wide enough for the tables."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 110, soft_wrap=True)
+            out.print(f"  {line}", style="yellow")
+    out.print(f"store: {store.path}  ({store.path.stat().st_size / 1e6:.1f} MB, {time.time() - started:.1f} s)")
 
 
 def _claim(folder: Path, cfg: DictConfig) -> None:

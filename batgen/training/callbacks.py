@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
+
+from batgen.console import console
+from batgen.processes import main_process
 
 
 class BestWeights(Callback):
@@ -61,6 +63,8 @@ class EpochTable(Callback):
         self.write()
 
     def write(self) -> None:
+        if not main_process():
+            return
         names = list(dict.fromkeys(k for row in self.rows for k in row))
         temporary = self.path.with_suffix(".csv.tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
@@ -88,7 +92,8 @@ class LastCheckpoint(Callback):
         self._saved = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if time.monotonic() - self._saved >= self.every_s:
+        due = time.monotonic() - self._saved >= self.every_s
+        if trainer.strategy.broadcast(due):  # saving is a joint act of all processes: the first one's clock decides
             temporary = self.path.with_name(self.path.stem + ".tmp.ckpt")
             trainer.save_checkpoint(temporary)
             if trainer.is_global_zero:
@@ -107,7 +112,7 @@ class EpochBar(Callback):
         if not trainer.is_global_zero:
             return
         columns = (TextColumn("{task.description}"), BarColumn(30), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[scores]}"))
+        self._bar = Progress(*columns, TextColumn("{task.fields[scores]}"), console=console())
         self._bar.start()
         self._task = self._bar.add_task(
             self.title, total=trainer.max_epochs, scores="", completed=trainer.current_epoch
@@ -131,10 +136,3 @@ class EpochBar(Callback):
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
         self._stop()
-
-
-def set_threads() -> None:
-    """Let torch use every core this process may run on."""
-    torch.set_num_threads(
-        max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,9 @@ from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from batgen.errors import BatgenError
+from batgen.files import write_json
 from batgen.models.base import Batch
+from batgen.processes import main_process
 from batgen.training.callbacks import BestWeights, EpochBar, EpochTable, LastCheckpoint
 from batgen.training.datamodule import CurveData
 from batgen.training.module import GenerativeModule, OptimiserOf
@@ -57,9 +58,8 @@ def fit(
         _, first = _stage(
             new_model, rows["train"], rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "search"
         )
-        temporary = done.with_suffix(".tmp")
-        temporary.write_text(json.dumps(first))
-        os.replace(temporary, done)
+        if main_process():
+            write_json(done, first)
     again = Training(**{**settings.__dict__, "max_epochs": first["best_epoch"] + 1})
     empty = Batch(*(t[:0] for t in merged))
     model, facts = _stage(new_model, merged, empty, optimiser_of, again, seed, folder, loggers, extra, "retrain")

@@ -1,8 +1,8 @@
-from fake_source import make_fake
 from rich.console import Console
 
 from batgen.data.describe import describe, rejected_lines, report
 from batgen.data.store import open_store
+from tests.data.fake_source import make_fake
 
 
 def text(renderable) -> str:

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_source import make_cell, make_fake
 
 from batgen.data.samples import COLUMNS, sample_table
 from batgen.data.store import open_store
 from batgen.errors import ConfigError, DataError
+from tests.data.fake_source import make_cell, make_fake
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_source import make_cell, make_cycle
 
 from batgen.data.cell import Cell
 from batgen.data.schema import check_cell
 from batgen.errors import DataError
+from tests.data.fake_source import make_cell, make_cycle
 
 
 def changed(cell: Cell, name: str, change, only: int | None = None) -> Cell:

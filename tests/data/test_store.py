@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from fake_source import make_cell, make_fake
 
 from batgen.data import build_store, store_key
 from batgen.data.cell import SIGNALS, SUMMARY
 from batgen.data.store import Store, open_store
 from batgen.errors import ConfigError, DataError
+from tests.data.fake_source import make_cell, make_fake
 
 
 @pytest.fixture

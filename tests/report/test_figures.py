@@ -10,7 +10,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from fake_run import PAPER, make_part
 
 from batgen.errors import DataError
 from batgen.report.figures import draw_all
@@ -20,6 +19,7 @@ from batgen.report.figures.images import draw_capacity_images, draw_rgb_images
 from batgen.report.figures.overlay import chosen_rows, draw_overlay
 from batgen.report.figures.training import draw_training
 from batgen.report.part import read_part
+from tests.report.fake_run import PAPER, make_part
 
 SINGLE = ("discharge_capacity_Ah",)
 
