@@ -1,17 +1,26 @@
 """The honest RCVAE: continuous conditions, a latent of the cell shared by its cycles, and no collapse."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from batgen.errors import ConfigError
 from batgen.models.base import Batch, DataShape
+from batgen.models.layers.cell_latents import CellLatents
 from batgen.models.layers.cell_process import CellProcess
 from batgen.models.layers.conditions import Features
 from batgen.models.layers.draw import normal, permutation
-from batgen.models.layers.mlp import mlp
 from batgen.models.layers.pca import principal_components
+from batgen.models.layers.policy_template import PolicyTemplate
+from batgen.models.layers.precision import full_precision
+from batgen.models.layers.row_lookup import RowLookup
 from batgen.models.layers.two_level import two_level
 from batgen.models.rcvae import LatentChoice, gaussian_kl
+
+#: The signal that a charge policy commands, and the conditions that name the policy.
+COMMANDED = "current_A"
+POLICY = ("c1", "q1", "c2")
 
 
 class RCVAEContinuous(nn.Module):
@@ -19,19 +28,18 @@ class RCVAEContinuous(nn.Module):
 
         x = centre + basis (m(c) + s(c) (A z + f(z, w, c)) + r (B w + d e)) + noise,      z, w, e ~ N(0, 1)
 
-    z (`cell_latent`) belongs to a cell and is shared by all its cycles, w (`cycle_latent`) to one cycle. m(c) is the
-    regression of `CellProcess` on the conditions and s(c)^2 the variance of cells about it, the uncertainty of m(c)
-    included; r that of cycles within a cell. In training both leave out the cell of the sample, so that the latents
-    learn the residuals of cells that the regression has not seen: the spread of generated curves is that of new cells.
-    The posterior of z is a product of one factor for each of the cell's samples in the batch and the prior (eq. of
-    Bouchacourt et al. 2018, ML-VAE), so the KL of a cell is paid once, not once a cycle.
+    z (`cell_latent`) belongs to a cell and is shared by all its cycles, w (`cycle_latent`) to one cycle (`CellLatents`).
+    m(c) is the regression of `CellProcess` on the conditions and s(c)^2 the variance of cells about it, the uncertainty
+    of m(c) included; r that of cycles within a cell. In training both leave out the cell of the sample, so that the
+    latents learn the residuals of cells that the regression has not seen: generated curves spread as new cells do. The
+    KL of a cell is paid once, not once a cycle.
 
     The noise scale is learnt (sigma-VAE, Rybkin et al. 2021), and A, B, d and both posteriors start at the closed-form
-    Gaussian solution, so nothing has to be annealed for the latents to be used; `hidden`-wide networks f and the
-    encoder, zero at first, learn what is not linear. `components` basis curves, `anchors` training samples in the
-    regression.
+    Gaussian solution, so nothing has to be annealed for the latents to be used; `hidden`-wide networks learn the rest.
+    The commanded current of a policy that training has seen is blended with that policy's mean (`PolicyTemplate`).
+    `components`: basis curves a signal; `anchors`: training samples, at most, that the regression keeps.
 
-    Conditions may be any; raises ConfigError for sizes below 1 or no condition at all.
+    Any conditions will do; raises ConfigError for sizes below 1 or no condition at all.
     """
 
     ACCEPTS = ("curves",)
@@ -40,14 +48,15 @@ class RCVAEContinuous(nn.Module):
     centre: Tensor
     basis: Tensor
     noise: Tensor
-    cycle_scale: Tensor
+    seen_mean: Tensor
+    seen_scale: Tensor
 
     def __init__(
         self,
         shape: DataShape,
         *,
-        components: int = 10,
-        anchors: int = 300,
+        components: int = 32,
+        anchors: int = 600,
         cell_latent: int = 8,
         cycle_latent: int = 4,
         hidden: int = 64,
@@ -63,29 +72,36 @@ class RCVAEContinuous(nn.Module):
         if not shape.cond_names:
             raise ConfigError("model=rcvae_continuous needs at least one condition; data.conditions is empty.")
         self.shape = shape
-        self.per_slice = min(components, shape.x_size // len(shape.slices))
-        self.components = self.per_slice * len(shape.slices)
-        self.cell_latent = min(cell_latent, self.components)
-        self.cycle_latent = min(cycle_latent, self.components)
         self.beta = beta
-        latent = self.cell_latent + self.cycle_latent
+        self.points = shape.x_size // len(shape.slices)
+        self.per_slice = min(components, self.points)
+        outputs = self.per_slice * len(shape.slices)
         self.features = Features(shape.cond_names)
-        self.regression = CellProcess(anchors, self.features.group)
-        self.encoder = mlp([self.components + self.features.size, hidden, hidden, 2 * latent], activation, dropout)
-        self.decoder = mlp([latent + self.features.size, hidden, hidden, self.components], activation, dropout)
-        for network in (self.encoder, self.decoder):
-            nn.init.zeros_(network[-1].weight)  # type: ignore[arg-type]
-        self.cell_loading = nn.Parameter(torch.zeros(self.components, self.cell_latent))
-        self.cell_gain = nn.Parameter(torch.zeros(self.cell_latent, self.components))
-        self.cell_log_precision = nn.Parameter(torch.zeros(self.cell_latent))
-        self.cycle_loading = nn.Parameter(torch.zeros(self.components, self.cycle_latent))
-        self.cycle_gain = nn.Parameter(torch.zeros(self.cycle_latent, self.components))
-        self.cycle_log_precision = nn.Parameter(torch.zeros(self.cycle_latent))
-        self.log_noise = nn.Parameter(torch.zeros(self.components))
+        # Components of like size share their scales: 1, 1, 2, 4, 8 ... of each slice.
+        octave = [math.ceil(math.log2(i + 1)) for i in range(self.per_slice)]
+        kind = [(octave[-1] + 1) * i + k for i in range(len(shape.slices)) for k in octave]
+        self.regression = CellProcess(anchors, self.features.group, kind)
+        self.latents = CellLatents(
+            outputs,
+            self.features.size,
+            min(cell_latent, outputs),
+            min(cycle_latent, outputs),
+            hidden,
+            activation,
+            dropout,
+        )
+        self.policy = [i for i, name in enumerate(shape.cond_names) if name in POLICY]
+        self.commanded = [
+            i * self.points + p for i, name in enumerate(shape.slices) if name == COMMANDED for p in range(self.points)
+        ]
+        self.template = PolicyTemplate(len(self.policy), len(self.commanded))
         self.register_buffer("centre", torch.zeros(shape.x_size))
-        self.register_buffer("basis", torch.zeros(self.components, shape.x_size))
+        self.register_buffer("basis", torch.zeros(outputs, shape.x_size))
         self.register_buffer("noise", torch.zeros(shape.x_size))
-        self.register_buffer("cycle_scale", torch.ones(self.components))
+        # What the regression says of the training rows, not saved: a resumed training makes it anew.
+        self.seen = RowLookup()
+        self.register_buffer("seen_mean", torch.empty(0, outputs), persistent=False)
+        self.register_buffer("seen_scale", torch.empty(0, outputs), persistent=False)
 
     @torch.no_grad()
     def fit(self, x: Tensor, cond: Tensor, cell: Tensor) -> None:
@@ -93,9 +109,8 @@ class RCVAEContinuous(nn.Module):
         flat = x.flatten(1)
         self.centre = flat.mean(0)
         self.basis = torch.zeros_like(self.basis, device=x.device)
-        points = flat.shape[1] // len(self.shape.slices)
         for i in range(len(self.shape.slices)):
-            columns = slice(i * points, (i + 1) * points)
+            columns = slice(i * self.points, (i + 1) * self.points)
             basis = principal_components(flat[:, columns], self.per_slice)[1]
             # Fewer samples than components leave the last rows zero.
             self.basis[i * self.per_slice : i * self.per_slice + len(basis), columns] = basis
@@ -106,88 +121,72 @@ class RCVAEContinuous(nn.Module):
         names = self.shape.cond_names
         order = cond[:, names.index("ecl")] if "ecl" in names else torch.arange(len(cond), device=cond.device)
         self.regression.fit(features, scores, cell, order)
-        self.cycle_scale = self.regression.effects()[1].clamp_min(1e-9).to(x.dtype)
-        mean, cell_scale = self._regress(features, cell)
-        start = two_level(scores - mean, cell, cell_scale, self.cycle_scale, self.cell_latent, self.cycle_latent)
-        for parameter, value in (
-            (self.cell_loading, start.cell_loading),
-            (self.cell_gain, start.cell_gain),
-            (self.cell_log_precision, start.cell_precision.log()),
-            (self.cycle_loading, start.cycle_loading),
-            (self.cycle_gain, start.cycle_gain),
-            (self.cycle_log_precision, start.cycle_precision.log()),
-            (self.log_noise, start.noise.log()),
-        ):
-            parameter.copy_(value)
+        mean, scale = self._regress(features, cell)
+        self.seen.fit(cond, cell)
+        self.seen_mean, self.seen_scale = mean, scale
+        held_out = (self.centre + mean @ self.basis)[:, self.commanded]
+        self.template.fit(cond[:, self.policy], flat[:, self.commanded], held_out, cell)
+        cycle_scale = self.regression.effects()[1].clamp_min(1e-9).to(x.dtype)
+        start = two_level(scores - mean, cell, scale, cycle_scale, self.latents.cell, self.latents.cycle)
+        self.latents.start(start, cycle_scale)
 
     def _scores(self, x: Tensor) -> Tensor:
         return (x.flatten(1) - self.centre) @ self.basis.T
 
-    def _regress(self, features: Tensor, leave_out: Tensor | None) -> tuple[Tensor, Tensor]:
-        """m(c) and s(c), each (B, Q); double precision inside, whatever the trainer's precision."""
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            mean, variance = self.regression(features.float(), leave_out)
-            between = self.regression.effects()[0].square()
-            return mean, (variance + between).sqrt().clamp_min(1e-9).to(mean.dtype)
+    @torch.no_grad()
+    def _regress(self, features: Tensor, leave_out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """m(c) and s(c), each (B, Q)."""
+        mean, variance = self.regression(features, leave_out)
+        between = self.regression.effects()[0].square()
+        return mean, (variance + between).sqrt().clamp_min(1e-9).to(mean.dtype)
 
-    def _encode(
-        self, residual: Tensor, scale: Tensor, features: Tensor, cell: Tensor, noise: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """mu and log sigma^2, (B, Jz + Jw): z of the row's cell, pooled over the batch, then w given z.
+    def _held_out(self, cond: Tensor, cell: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """`_regress` without each row's cell: looked up where `fit` has seen the rows, as the regression is slow."""
+        row = self.seen(cond, cell)
+        return self._regress(features, cell) if row is None else (self.seen_mean[row], self.seen_scale[row])
 
-        noise (B, Jz), equal for rows of one cell, draws the z that w is inferred with; None takes the mean.
-        """
-        total = (scale.square() + self.cycle_scale.square()).sqrt()
-        change = self.encoder(torch.cat([residual / total, features], dim=1))
-        sizes = [self.cell_latent, self.cell_latent, self.cycle_latent, self.cycle_latent]
-        shift_z, tilt_z, shift_w, tilt_w = change.split(sizes, dim=1)
-        factor = (residual / scale) @ self.cell_gain.T + shift_z
-        precision = (self.cell_log_precision + tilt_z).clamp(-15.0, 15.0).exp()
-        _, slot = cell.unique(return_inverse=True)
-        empty = torch.zeros(int(slot.max()) + 1, self.cell_latent, dtype=precision.dtype, device=precision.device)
-        pooled = 1.0 + empty.index_add(0, slot, precision)
-        mean_z = (empty.index_add(0, slot, precision * factor) / pooled)[slot]
-        log_variance_z = -pooled.log()[slot]
-        z = mean_z if noise is None else mean_z + noise * (0.5 * log_variance_z).exp()
-        rest = (residual - scale * (z @ self.cell_loading.T)) / self.cycle_scale
-        precision_w = (self.cycle_log_precision + tilt_w).clamp(-15.0, 15.0).exp()
-        mean_w = (rest @ self.cycle_gain.T) * precision_w / (1.0 + precision_w) + shift_w
-        return torch.cat([mean_z, mean_w], 1), torch.cat([log_variance_z, -(1.0 + precision_w).log()], 1)
+    def _curves(self, cond: Tensor, mean: Tensor, residual: Tensor) -> Tensor:
+        """(..., B, *x_shape) from coefficients of the mean (B, Q) and residual curves (..., B, P)."""
+        middle = self.centre + mean @ self.basis
+        curves = middle + residual
+        if self.commanded:
+            own = (cond[:, self.policy], middle[:, self.commanded], residual[..., self.commanded])
+            curves[..., self.commanded] = self.template(*own)
+        return curves.unflatten(-1, self.shape.x_shape)
 
-    def _decode(self, latent: Tensor, features: Tensor, scale: Tensor) -> Tensor:
-        """(B, Q) mean residual coefficients of latents (B, Jz + Jw)."""
-        z, w = latent.split([self.cell_latent, self.cycle_latent], dim=1)
-        bend = self.decoder(torch.cat([latent, features], dim=1))
-        return scale * (z @ self.cell_loading.T + bend) + self.cycle_scale * (w @ self.cycle_loading.T)
-
+    @full_precision
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Negative ELBO per sample, in nats, of the coefficients: `nll` of the reconstruction and `kl`.
 
         `kl` is what `loss` pays: w once a row, z once a cell. In training mode m(c) and s(c) leave out the row's cell.
         """
         features = self.features(batch.cond)
-        mean, scale = self._regress(features, batch.cell if self.training else None)
+        if self.training:
+            mean, scale = self._held_out(batch.cond, batch.cell, features)
+        else:
+            mean, scale = self._regress(features)
         residual = self._scores(batch.x) - mean
         _, slot, count = batch.cell.unique(return_inverse=True, return_counts=True)
-        noise = torch.randn(len(count), self.cell_latent, device=residual.device)[slot]
-        mu, log_variance = self._encode(residual, scale, features, batch.cell, noise)
-        noise = torch.cat([noise, torch.randn(len(mu), self.cycle_latent, device=residual.device)], 1)
+        noise = torch.randn(len(count), self.latents.cell, device=residual.device)[slot]
+        mu, log_variance = self.latents.encode(residual, scale, features, batch.cell, noise)
+        noise = torch.cat([noise, torch.randn(len(mu), self.latents.cycle, device=residual.device)], 1)
         latent = mu + noise * (0.5 * log_variance).exp()
-        error = (residual - self._decode(latent, features, scale)) / self.cycle_scale
-        # The floor keeps components that are exactly explained from drowning the rest.
-        log_noise = self.log_noise.clamp_min(-5.0)
-        nll = (0.5 * (error * (-log_noise).exp()).square() + log_noise).sum(1)
+        error = (residual - self.latents.decode(latent, features, scale)) / self.latents.cycle_scale
+        sigma = self.latents.noise()
+        nll = (0.5 * (error / sigma).square() + sigma.log()).sum(1)
         kl = gaussian_kl(mu, log_variance)
-        paid = kl[:, : self.cell_latent].sum(1) / count[slot] + kl[:, self.cell_latent :].sum(1)
+        paid = kl[:, : self.latents.cell].sum(1) / count[slot] + kl[:, self.latents.cell :].sum(1)
         return {"loss": (nll + self.beta * paid).mean(), "nll": nll.mean(), "kl": paid.mean()}
 
+    @full_precision
     def posterior(self, x: Tensor, cond: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2, each (B, cell_latent + cycle_latent); z is pooled over the rows of one cell."""
         features = self.features(cond)
-        mean, scale = self._regress(features, None)
-        return self._encode(self._scores(x) - mean, scale, features, cell, None)
+        mean, scale = self._regress(features)
+        return self.latents.encode(self._scores(x) - mean, scale, features, cell)
 
     @torch.no_grad()
+    @full_precision
     def reconstruct(
         self,
         x: Tensor,
@@ -201,25 +200,25 @@ class RCVAEContinuous(nn.Module):
         "permuted" gives every cell the z of another and every row the w of another.
         """
         features = self.features(cond)
-        mean, scale = self._regress(features, None)
-        mu, log_variance = self._encode(self._scores(x) - mean, scale, features, cell, None)
+        mean, scale = self._regress(features)
+        mu, log_variance = self.latents.encode(self._scores(x) - mean, scale, features, cell)
         _, slot, count = cell.unique(return_inverse=True, return_counts=True)
         if z == "permuted":
             first = torch.zeros_like(count).scatter_(0, slot, torch.arange(len(slot), device=slot.device))
             other = first[permutation(len(count), mu, generator)][slot]
             rows = permutation(len(mu), mu, generator)
-            latent = torch.cat([mu[other, : self.cell_latent], mu[rows, self.cell_latent :]], 1)
+            latent = torch.cat([mu[other, : self.latents.cell], mu[rows, self.latents.cell :]], 1)
         else:
-            of_cell = normal((len(count), self.cell_latent), mu, generator)[slot]
-            noise = torch.cat([of_cell, normal((len(mu), self.cycle_latent), mu, generator)], 1)
+            of_cell = normal((len(count), self.latents.cell), mu, generator)[slot]
+            noise = torch.cat([of_cell, normal((len(mu), self.latents.cycle), mu, generator)], 1)
             choices = {"mean": mu, "sample": mu + noise * (0.5 * log_variance).exp(), "prior": noise}
             if z not in choices:
                 raise ValueError(f"z={z!r} is none of mean, sample, prior, permuted")
             latent = choices[z]
-        scores = mean + self._decode(latent, features, scale)
-        return (self.centre + scores @ self.basis).unflatten(1, self.shape.x_shape)
+        return self._curves(cond, mean, self.latents.decode(latent, features, scale) @ self.basis)
 
     @torch.no_grad()
+    @full_precision
     def sample(
         self, cond: Tensor, n: int, generator: torch.Generator | None = None, *, share_latent: bool = False
     ) -> Tensor:
@@ -229,12 +228,11 @@ class RCVAEContinuous(nn.Module):
         conditions of these rows, so that rows of increasing ecl age as one cell does.
         """
         features = self.features(cond)
-        mean, scale = self._regress(features, None)
-        rows = len(cond)
-        z = normal((n, 1 if share_latent else rows, self.cell_latent), mean, generator).expand(n, rows, -1)
-        latent = torch.cat([z, normal((n, rows, self.cycle_latent), mean, generator)], 2).flatten(0, 1)
-        spread = self._decode(latent, features.repeat(n, 1), scale.repeat(n, 1)).unflatten(0, (n, rows))
-        noise = self.cycle_scale * self.log_noise.clamp_min(-5.0).exp()
-        scores = mean + spread + noise * normal((n, rows, self.components), mean, generator)
-        curves = self.centre + scores @ self.basis + self.noise * normal((n, rows, len(self.noise)), mean, generator)
-        return curves.unflatten(2, self.shape.x_shape)
+        mean, scale = self._regress(features)
+        rows, outputs = mean.shape
+        z = normal((n, 1 if share_latent else rows, self.latents.cell), mean, generator).expand(n, rows, -1)
+        latent = torch.cat([z, normal((n, rows, self.latents.cycle), mean, generator)], 2).flatten(0, 1)
+        spread = self.latents.decode(latent, features.repeat(n, 1), scale.repeat(n, 1)).unflatten(0, (n, rows))
+        noise = self.latents.cycle_scale * self.latents.noise() * normal((n, rows, outputs), mean, generator)
+        residual = (spread + noise) @ self.basis + self.noise * normal((n, rows, len(self.noise)), mean, generator)
+        return self._curves(cond, mean, residual)

@@ -1,10 +1,10 @@
 from collections.abc import Callable
 
 import pytest
-from planted import SMALL, planted
 from torch import nn
 
 from batgen.models.base import Batch, DataShape
+from tests.models.planted import SMALL, planted
 
 
 @pytest.fixture(params=SMALL)

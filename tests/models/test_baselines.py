@@ -1,6 +1,5 @@
 import pytest
 import torch
-from planted import COND, SHAPE, drawn, fitted, planted
 
 from batgen.errors import ConfigError
 from batgen.models.base import DataShape
@@ -9,6 +8,7 @@ from batgen.models.mean_curve import MeanCurve
 from batgen.models.nearest_copy import NearestCopy
 from batgen.models.pca_gaussian import PcaGaussian
 from batgen.models.pointwise_ridge import PointwiseRidge
+from tests.models.planted import COND, SHAPE, drawn, fitted, planted
 
 
 def test_nearest_copy_returns_a_training_curve_for_its_own_conditions(data):

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from planted import SHAPE, SMALL, drawn, fitted, planted
 from torch import nn
 
 from batgen.build import signature
 from batgen.models.base import Batch, restore
+from tests.models.planted import SHAPE, SMALL, drawn, fitted, planted
 
 AUTOENCODERS = ("rcvae", "rcvae_without_embedding", "rcvae_continuous")
 CONF = Path(__file__).parents[2] / "conf" / "model"

@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from planted import SHAPE, drawn, fitted, planted
 
 from batgen.errors import ConfigError, DataError
 from batgen.models.base import DataShape
 from batgen.models.rcvae import RCVAE, choose_latent, gaussian_kl, vae_loss
+from tests.models.planted import SHAPE, drawn, fitted, planted
 
 
 def small(**changes):

@@ -16,29 +16,41 @@ PRIOR = {
     "amplitude": (-0.4, 1.0),
     "local_length": (1.0, 0.7),
     "local_amplitude": (-1.0, 1.5),
-    "slope": (-1.5, 1.0),
+    "slope": (-2.0, 1.0),
     "cell": (-0.5, 1.5),
     "noise": (-1.0, 1.5),
 }
 #: The prior centre of `local_length` along the columns that name a group of cells.
 LOCAL = -1.5
-#: Logarithms that a second search starts from.
-STARTS = ({"local_amplitude": 0.0, "cell": -3.0, "noise": -3.0},)
+#: More anchors than this in one cell say nothing new.
+MOST_EACH = 8
+#: Rows predicted at once: bounds the memory of long requests.
+BLOCK = 256
+#: Logarithms that further searches start from: all is the policy; all is a smooth function of the conditions.
+STARTS: tuple[dict[str, float], ...] = (
+    {"local_amplitude": 0.0, "cell": -3.0, "noise": -3.0},
+    {"amplitude": 0.0, "slope": -1.0, "cell": -2.5, "noise": -3.0},
+)
 
 
 class CellProcess(nn.Module):
-    """y_q(f) = b_q f + g_q(f) + cell + noise for each of Q outputs on its own, f of F standardised features.
+    """y(f) = plane(f) + smooth(f) + local(f) + cell + noise for Q outputs, f of F standardised features.
 
-    g has a squared-exponential covariance with a length for each feature; the scales are those of largest posterior
-    probability. State: M anchors (training samples, a few from each cell) and matrices over them, all buffers.
+    smooth and local have squared-exponential covariances with a length for each feature; local is at first short along
+    the columns marked in `group`, so that cells under one policy can share what no other policy has. Scales are those of
+    largest posterior probability, shared by the outputs of one `kind` (Q,): 0 .. K - 1, relative to each output's own
+    spread. State: M anchors (training samples; `anchors` in all, but 1 to 8 of each cell) and matrices over
+    them, all buffers.
     """
 
+    kind: Tensor
+    place: Tensor
     anchors: Tensor
     members: Tensor
     cells: Tensor
     scale: Tensor
     weights: Tensor
-    precision: Tensor
+    factor: Tensor
     block: Tensor
     length: Tensor
     amplitude: Tensor
@@ -48,21 +60,27 @@ class CellProcess(nn.Module):
     cell: Tensor
     noise: Tensor
 
-    def __init__(self, anchors: int, group: Sequence[bool], learn_from: int = 3, steps: int = 60) -> None:
+    def __init__(
+        self, anchors: int, group: Sequence[bool], kind: Sequence[int], learn_from: int = 3, steps: int = 50
+    ) -> None:
         super().__init__()
         self.group = tuple(group)
         self.anchor_count = anchors
         self.learn_from = learn_from
         self.steps = steps
+        place = [list(kind[:i]).count(k) for i, k in enumerate(kind)]
+        self.register_buffer("kind", torch.tensor(kind, dtype=torch.int64), persistent=False)
+        self.register_buffer("place", torch.tensor(place, dtype=torch.int64), persistent=False)
         self.register_buffer("members", torch.empty(0, 0, dtype=torch.int64))
         self.register_buffer("cells", torch.empty(0, dtype=torch.int64))
-        for name in ("anchors", "scale", "weights", "precision", "block", *PRIOR):
+        for name in ("anchors", "scale", "weights", "block", *PRIOR):
             self.register_buffer(name, torch.empty(0, dtype=torch.float64))
+        self.register_buffer("factor", torch.empty(0))
 
     def fit(self, features: Tensor, target: Tensor, cell: Tensor, order: Tensor) -> None:
         """Learn from features (N, F), target (N, Q), cell (N,); anchors are spread evenly over `order` (N,)."""
         self.cells = cell.unique()
-        each = max(1, self.anchor_count // len(self.cells))
+        each = min(max(1, self.anchor_count // len(self.cells)), MOST_EACH)
         chosen: list[Tensor] = []
         members = torch.full((len(self.cells), each), -1, dtype=torch.int64, device=cell.device)
         for slot, name in enumerate(self.cells):
@@ -77,7 +95,7 @@ class CellProcess(nn.Module):
         self.anchors = features[rows].double()
         values = target[rows].double()
         self.scale = values.std(0, correction=0).clamp_min(1e-12)
-        values = (values / self.scale).T[:, :, None]
+        values = self._by_kind(values / self.scale)
         same = (cell[rows][:, None] == cell[rows][None]).double()
         # The scales need few samples of each cell and cost a hundred times what the prediction does.
         few = min(each, self.learn_from)
@@ -87,9 +105,18 @@ class CellProcess(nn.Module):
         with torch.enable_grad():
             self._maximise(self.anchors[part], values[:, part], same[part][:, part])
         covariance = self._kernel(self.anchors, self.anchors) + self._nugget(same)
-        self.precision = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
-        self.weights = (self.precision @ values)[:, :, 0]
-        self.block = self._blocks()
+        unit = torch.eye(len(rows), dtype=covariance.dtype, device=covariance.device)
+        # Single precision halves the checkpoint; the square of the factor stays a covariance whatever the rounding.
+        self.factor = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), unit, upper=False).float()
+        half = self.factor.double()
+        self.weights = half.mT @ (half @ values)
+        self.block = self._blocks(half.mT @ half)
+
+    def _by_kind(self, values: Tensor) -> Tensor:
+        """(N, Q) -> (K, N, D), outputs of one kind side by side, padded with zeros, which fit anything at no cost."""
+        table = values.new_zeros(int(self.kind.max()) + 1, int(self.place.max()) + 1, len(values))
+        table[self.kind, self.place] = values.T
+        return table.mT
 
     def _maximise(self, anchors: Tensor, values: Tensor, same: Tensor) -> None:
         """Maximum a posteriori scales by Adam: no randomness, a fixed number of steps.
@@ -98,7 +125,10 @@ class CellProcess(nn.Module):
         different" and "every group of cells is" explain the same data and are different optima.
         """
         outputs, width = len(values), anchors.shape[1]
-        values = values.repeat(1 + len(STARTS), 1, 1)
+        # Outputs of one kind count by their share of the kind's energy: together they are one curve, not many.
+        share = self._by_kind((self.scale / self._by_kind(self.scale[None]).amax((1, 2))[self.kind])[None])
+        counts = share.square().sum((1, 2)).repeat(1 + len(STARTS))
+        table = (values * share).repeat(1 + len(STARTS), 1, 1)
         free, centres = {}, {}
         for name, (centre, _) in PRIOR.items():
             size = (outputs, width) if name in ("length", "local_length", "slope") else (outputs,)
@@ -113,8 +143,8 @@ class CellProcess(nn.Module):
             for name, value in free.items():
                 setattr(self, name, value.exp())
             factor = torch.linalg.cholesky(self._kernel(anchors, anchors) + self._nugget(same))
-            cost = 0.5 * (values * torch.cholesky_solve(values, factor)).sum((1, 2))
-            cost = cost + factor.diagonal(dim1=1, dim2=2).log().sum(1)
+            cost = 0.5 * torch.linalg.solve_triangular(factor, table, upper=False).square().sum((1, 2))
+            cost = cost + counts * factor.diagonal(dim1=1, dim2=2).log().sum(1)
             for name, (_, wide) in PRIOR.items():
                 cost = cost + 0.5 * ((free[name] - centres[name]) / wide).square().reshape(len(cost), -1).sum(1)
             if step < self.steps:
@@ -126,7 +156,7 @@ class CellProcess(nn.Module):
             setattr(self, name, value.detach().exp()[best])
 
     def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
-        """(Q, L, R) covariance of what conditions explain: two squared exponentials and a plane."""
+        """(K, L, R) covariance of what conditions explain: two squared exponentials and a plane."""
         plane = (left * self.slope.square()[:, None]) @ right.T
         return (
             plane
@@ -138,11 +168,11 @@ class CellProcess(nn.Module):
         jitter = torch.eye(len(same), dtype=same.dtype, device=same.device)
         return self.cell.square()[:, None, None] * same + (self.noise.square()[:, None, None] + 1e-6) * jitter
 
-    def _blocks(self) -> Tensor:
-        """(Q, cells, E, E) inverses of each cell's block of the precision; rows of absent members are zero."""
+    def _blocks(self, precision: Tensor) -> Tensor:
+        """(K, cells, E, E) inverses of each cell's block of the precision; rows of absent members are zero."""
         index = self.members.clamp_min(0)
         absent = self.members < 0
-        block = self.precision[:, index[:, :, None], index[:, None, :]]
+        block = precision[:, index[:, :, None], index[:, None, :]]
         lone = absent[:, :, None] | absent[:, None, :]
         block = torch.where(lone, torch.eye(index.shape[1], dtype=block.dtype, device=block.device), block)
         return torch.where(lone, 0.0, torch.linalg.inv(block))
@@ -153,26 +183,32 @@ class CellProcess(nn.Module):
         leave_out (B,): a training cell for each row whose data are to be ignored, in closed form; -1 or an unknown cell
         leaves nothing out. What is left over on a cell's own samples is then what an unseen cell would show.
         """
-        point = features.double()
+        cells = [None] * (len(features) // BLOCK + 1) if leave_out is None else leave_out.split(BLOCK)
+        blocks = [self._predict(rows.double(), own) for rows, own in zip(features.split(BLOCK), cells, strict=False)]
+        mean, variance = (torch.cat(part).to(features.dtype) for part in zip(*blocks, strict=True))
+        return mean, variance
+
+    def _predict(self, point: Tensor, leave_out: Tensor | None) -> tuple[Tensor, Tensor]:
         kernel = self._kernel(self.anchors, point)
-        solved = self.precision @ kernel
-        mean = torch.einsum("qmb,qm->bq", kernel, self.weights)
+        half = self.factor.double()
+        white = half @ kernel
+        mean = kernel.mT @ self.weights
         prior = self.amplitude.square() + self.local_amplitude.square() + point.square() @ self.slope.square().T
-        variance = prior - torch.einsum("qmb,qmb->bq", kernel, solved)
+        variance = prior.T - white.square().sum(1)
         if leave_out is not None and len(self.cells):
             slot = torch.searchsorted(self.cells, leave_out.contiguous()).clamp_max(len(self.cells) - 1)
-            known = (self.cells[slot] == leave_out)[:, None]
+            known = self.cells[slot] == leave_out
             index = self.members[slot].clamp_min(0)
-            own = solved[:, index, torch.arange(len(point), device=point.device)[:, None]]
-            gain = (self.block[:, slot] @ own[..., None])[..., 0]
-            mean = mean - known * torch.einsum("qbe,qbe->bq", gain, self.weights[:, index])
-            variance = variance + known * torch.einsum("qbe,qbe->bq", gain, own)
-        mean, variance = mean * self.scale, variance.clamp_min(0.0) * self.scale.square()
-        return mean.to(features.dtype), variance.to(features.dtype)
+            own = (half.mT @ white)[:, index, torch.arange(len(point), device=point.device)[:, None]]
+            gain = (self.block[:, slot] @ own[..., None]).mT
+            mean = mean - known[:, None] * (gain @ self.weights[:, index])[:, :, 0]
+            variance = variance + known * (gain @ own[..., None])[..., 0, 0]
+        mean, variance = mean[self.kind, :, self.place].T, variance.clamp_min(0.0)[self.kind].T
+        return mean * self.scale, variance * self.scale.square()
 
     def effects(self) -> tuple[Tensor, Tensor]:
         """Standard deviations (Q,) of the cell effect and of what differs between cycles of a cell."""
-        return self.cell * self.scale, self.noise * self.scale
+        return self.cell[self.kind] * self.scale, self.noise[self.kind] * self.scale
 
 
 def _squared_exponential(left: Tensor, right: Tensor, length: Tensor, amplitude: Tensor) -> Tensor:

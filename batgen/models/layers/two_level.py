@@ -23,6 +23,12 @@ class TwoLevel(NamedTuple):
     noise: Tensor
 
 
+def _leading(covariance: Tensor, scale: Tensor, rank: int) -> Tensor:
+    """(Q, rank) factors of `covariance` along the directions that carry most of scale * covariance * scale."""
+    variance, vectors = torch.linalg.eigh(scale[:, None] * covariance * scale)
+    return (vectors * variance.clamp_min(0.0).sqrt()).flip(1)[:, :rank] / scale[:, None]
+
+
 def _loading(covariance: Tensor, noise: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """Leading factors of `covariance`, rotated to make x -> z diagonal under noise covariance; gain; precision."""
     variance, vectors = torch.linalg.eigh(covariance)
@@ -50,17 +56,21 @@ def two_level(
         )
 
     means = mean_by_cell(residual)
+    average = mean_by_cell(cell_scale).mean(0)
     within = (residual - means[slot]) / cycle_scale
     within_covariance = within.T @ within / max(1, len(within) - len(count))
     between = means / mean_by_cell(cell_scale)
     between_covariance = between.T @ between / len(count)
 
     floor = 1e-4 * torch.eye(outputs, dtype=torch.float64, device=residual.device)
-    variance, vectors = torch.linalg.eigh(within_covariance)
-    kept = (vectors * variance.clamp_min(0.0).sqrt()).flip(1)[:, :cycle_rank]
+    # Rank by energy of the curve, not by what is large relative to its own spread; what is cut off becomes noise.
+    kept = _leading(within_covariance, cycle_scale, cycle_rank)
+    shared = _leading(between_covariance, average, cell_rank)
     noise_variance = (within_covariance - kept @ kept.T).diagonal().clamp_min(1e-3)
+    left_over = (between_covariance - shared @ shared.T).diagonal().clamp_min(0.0)
+    noise_variance = noise_variance + left_over * (average / cycle_scale).square()
     cycle = _loading(kept @ kept.T, torch.diag(noise_variance), cycle_rank)
-    ratio = cycle_scale / cell_scale.mean(0)
+    ratio = cycle_scale / average
     seen_from_cell = ratio[:, None] * (kept @ kept.T + torch.diag(noise_variance)) * ratio + floor
-    between_cells = _loading(between_covariance, seen_from_cell, cell_rank)
+    between_cells = _loading(shared @ shared.T, seen_from_cell, cell_rank)
     return TwoLevel(*(t.to(torch.float32) for t in (*between_cells, *cycle, noise_variance.sqrt())))
