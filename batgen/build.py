@@ -8,7 +8,7 @@ import ast
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,28 @@ PACKAGE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Signature:
-    """Argument names of a target: `required` have no default; `anything` when it takes **kwargs.
+    """Argument names of a target: `required` have no default; `anything` when it takes **kwargs; `types` as written.
 
-    `constants` holds the class-level literals (ACCEPTS, REQUIRES, PRODUCES) that say which parts fit each other.
+    `constants` holds the class-level literals (ACCEPTS, REQUIRES, PRODUCES) that say which parts fit each other,
+    `methods` the names of what a class defines.
     """
 
     names: tuple[str, ...]
     required: frozenset[str]
     anything: bool
+    types: Mapping[str, str]
     constants: Mapping[str, Any]
+    methods: frozenset[str] = frozenset()
+
+    def refuses(self, name: str, value: Any) -> str | None:
+        """The type that argument `name` wants, where `value` is plainly of another one; None where it will do."""
+        wanted = {t.strip() for t in self.types.get(name, "").split("|")}
+        if not wanted or not wanted <= {"int", "float", "bool", "str", "None"}:
+            return None
+        fits = {type(value).__name__, "None" if value is None else ""}
+        if isinstance(value, int) and not isinstance(value, bool):
+            fits.add("float")
+        return None if wanted & fits else " or ".join(sorted(wanted)).replace("None", "null")
 
 
 @cache
@@ -62,16 +75,20 @@ def _from_function(node: ast.FunctionDef, drop_self: bool, constants: Mapping[st
     positional = [*args.posonlyargs, *args.args][1 if drop_self else 0 :]
     optional = {a.arg for a in positional[len(positional) - len(args.defaults) :]} if args.defaults else set()
     optional |= {a.arg for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True) if d is not None}
-    names = tuple(a.arg for a in [*positional, *args.kwonlyargs])
-    return Signature(names, frozenset(names) - optional, args.kwarg is not None, constants)
+    every = [*positional, *args.kwonlyargs]
+    types = {a.arg: ast.unparse(a.annotation) for a in every if a.annotation is not None}
+    names = tuple(a.arg for a in every)
+    return Signature(names, frozenset(names) - optional, args.kwarg is not None, types, constants)
 
 
 def _from_class(node: ast.ClassDef) -> Signature:
     constants: dict[str, Any] = {}
     fields: dict[str, bool] = {}
+    types: dict[str, str] = {}
+    methods = frozenset(item.name for item in node.body if isinstance(item, ast.FunctionDef))
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return _from_function(item, drop_self=True, constants=constants)
+            return replace(_from_function(item, drop_self=True, constants=constants), methods=methods)
         if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
             _keep_literal(constants, item.targets[0].id, item.value)
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
@@ -79,7 +96,9 @@ def _from_class(node: ast.ClassDef) -> Signature:
                 _keep_literal(constants, item.target.id, item.value)
             else:
                 fields[item.target.id] = item.value is None
-    return Signature(tuple(fields), frozenset(k for k, required in fields.items() if required), False, constants)
+                types[item.target.id] = ast.unparse(item.annotation)
+    required = frozenset(name for name, needed in fields.items() if needed)
+    return Signature(tuple(fields), required, False, types, constants, methods)
 
 
 def _keep_literal(constants: dict[str, Any], name: str, value: ast.expr) -> None:

@@ -46,6 +46,10 @@ def _train(argv: Sequence[str]) -> None:
         return
     if not any(a in ("--help", "-h", "--hydra-help", "--version", "--info", "-i") for a in argv):
         overrides.check(argv, CONF)
+        if not overrides.sweep(argv) and not any(
+            a.startswith(("--config", "-c")) and a not in ("--cfg", "-c") for a in argv
+        ):
+            overrides.check_whole(argv, CONF, config.validate)
         if not any(a in ("--cfg", "-c") for a in argv):
             overrides.claim_folders(argv, HOME / "outputs")
     _hydra_train()
@@ -57,12 +61,11 @@ def _hydra_train(cfg: DictConfig) -> float:
         config.validate(cfg)
         from batgen.run import train  # torch and Lightning come in here
 
-        choices = HydraConfig.get().runtime.choices
-        if not cfg.run_name:
-            cfg.run_name = f"{choices['model']}_{choices['data']}"
+        cfg.run_name = str(cfg.run_name)  # answered while Hydra is here to answer it
         return train(cfg, Path(HydraConfig.get().runtime.output_dir)).score
     except BatgenError as error:
         if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the error on instead of printing a traceback
             raise
         _refuse(error)
         raise AssertionError from None  # not reached

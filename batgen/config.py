@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from batgen.build import signature
 from batgen.errors import ConfigError
@@ -21,6 +22,10 @@ GIVEN = (
     (re.compile(r"model\.optim"), {"parameters"}),
     (re.compile(r"logger\.\w+"), {"folder", "name", "config"}),
 )
+#: What a dataset says of its curves, for the preprocessing.
+CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
+#: Nodes whose children are all built: each needs a _target_.
+COLLECTIONS = ("callbacks", "logger", "evaluation.baselines")
 #: Nodes that belong to a part of the config without being an argument of its target.
 BESIDE = {"model": {"optim"}, "data": {"curves"}}
 
@@ -66,7 +71,8 @@ def register_resolvers() -> None:
 
 def did_you_mean(word: str, known: Any) -> str:
     near = difflib.get_close_matches(str(word), [str(k) for k in known], 1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else f". Known here: {', '.join(map(str, known))}."
+    listed = ", ".join(map(str, known))
+    return f"; did you mean '{near[0]}'?" if near else f". Known here: {listed}." if listed else ". It takes no key."
 
 
 def problems(node: Any, path: str) -> Iterator[str]:
@@ -89,6 +95,8 @@ def problems(node: Any, path: str) -> Iterator[str]:
         for key in sorted(keys - {"_target_"}):
             if key not in allowed and not sig.anything:
                 yield f"{path}.{key}: {target} takes no '{key}'{did_you_mean(key, allowed)}"
+            elif not OmegaConf.is_interpolation(node, key) and (wanted := sig.refuses(key, node[key])):
+                yield f"{path}.{key}={node[key]}: must be {wanted}."
         for name in sorted(sig.required - keys - given):
             yield f"{path}: {target} needs '{name}'. Set {path}.{name}=..."
     for key in sorted(keys):
@@ -97,12 +105,30 @@ def problems(node: Any, path: str) -> Iterator[str]:
             yield from problems(child, f"{path}.{key}")
 
 
+def _loose_ends(cfg: DictConfig) -> Iterator[str]:
+    """Keys in places that no signature guards, and nodes that a model cannot do without."""
+    for name in COLLECTIONS:
+        for key, child in (OmegaConf.select(cfg, name) or {}).items():
+            if not isinstance(child, DictConfig) or "_target_" not in child:
+                yield f"{name}.{key}: must be a node with a _target_, such as {name}.{key}._target_=package.module.Class."
+    for key in cfg.data.get("curves") or {}:
+        if key not in CURVES:
+            yield f"data.curves.{key}: unknown key{did_you_mean(str(key), CURVES)}"
+    if "conditions" in cfg.data and not isinstance(cfg.data.conditions, ListConfig):
+        yield f"data.conditions={cfg.data.conditions}: must be a list, such as data.conditions=[eol,ecl]."
+    if "loss" in signature(cfg.model._target_).methods and not cfg.model.get("optim"):
+        yield "model.optim: this model is trained by gradient and needs an optimiser. Leave model.optim as it is."
+
+
 def validate(cfg: DictConfig) -> None:
     """Refuse a config with an unknown, misplaced or missing key, a bad root value, or parts that do not fit each other.
 
     Raises ConfigError with one line per problem. Imports nothing heavy.
     """
     found = [f"{k!s}: unknown key{did_you_mean(str(k), ROOT_KEYS)}" for k in cfg if k not in ROOT_KEYS]
+    found += [f"{k}: this key was deleted, but nothing can be done without it." for k in ROOT_KEYS if k not in cfg]
+    if found:
+        raise ConfigError("\n".join(found))
     for group in GROUPS:
         node = cfg._get_node(group)
         if isinstance(node, DictConfig) and not node._is_none():
@@ -111,9 +137,15 @@ def validate(cfg: DictConfig) -> None:
             found += problems(node, group)
     found += _bad_values(cfg)
     if not found:
-        found += _misfits(cfg)
+        found += [*_loose_ends(cfg), *_misfits(cfg)]
     if found:
         raise ConfigError("\n".join(found))
+    for protocol in protocols(cfg):
+        try:
+            resolved(cfg, protocol, 0)
+        except OmegaConfBaseException as error:
+            where = getattr(error, "full_key", None) or "config"
+            raise ConfigError(f"{where}: {str(error).splitlines()[0]}. Check the ${{...}} there.") from None
 
 
 def _bad_values(cfg: DictConfig) -> Iterator[str]:
@@ -152,9 +184,22 @@ def resolved(cfg: DictConfig, protocol: str, seed: int) -> dict[str, Any]:
     one = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(one, DictConfig)
     one.protocol, one.seed, one.run_dir = protocol, seed, ""  # where a run lies is no part of what it is
+    if OmegaConf.is_interpolation(one, "run_name"):
+        one.run_name = ""  # Hydra's to answer, and it is not here
     plain = OmegaConf.to_container(one, resolve=True)
     assert isinstance(plain, dict)
     return {str(k): v for k, v in plain.items()}
+
+
+def same_run(a: DictConfig, b: DictConfig) -> bool:
+    """Whether two configs describe one run, wherever it lies."""
+
+    def essence(cfg: DictConfig) -> Any:
+        plain = OmegaConf.to_container(cfg, resolve=False)
+        assert isinstance(plain, dict)
+        return without({str(k): v for k, v in plain.items()}, "run_dir", "run_name", "resume")
+
+    return bool(essence(a) == essence(b))
 
 
 def without(node: Mapping[str, Any], *keys: str) -> dict[str, Any]:

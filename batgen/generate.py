@@ -26,19 +26,22 @@ class Generated:
     """n synthetic cycles in physical units: `signals` name -> (n, P); `conditions` name -> value, one for all.
 
     `given` names the conditions the user set; the others were filled in as `notes` says. `grid` names what the P points
-    are spaced by.
+    are spaced by, `axis` (P,) where they lie on it.
     """
 
     signals: dict[str, np.ndarray]
     conditions: dict[str, float]
     given: tuple[str, ...]
     grid: str
+    axis: np.ndarray
     notes: list[str]
     provenance: dict[str, Any]
 
 
 def find_checkpoint(run: Path) -> Path:
     """model.ckpt of a run folder: its honest part with the lowest seed, or the folder's own when it is a part itself."""
+    if run.is_file():
+        return run
     if (run / "model.ckpt").is_file():
         return run / "model.ckpt"
     found = sorted(
@@ -62,8 +65,8 @@ def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: i
     unknown condition or one of the wrong type or sign, CheckpointError for a run without a usable model. Values outside
     the training range are noted.
     """
-    if n < 1:
-        raise ConfigError(f"n={n}: must be 1 or more.")
+    if n < 1 or not 0 <= seed < 2**63:
+        raise ConfigError(f"n={n} must be 1 or more, seed={seed} from 0 to 2^63 - 1.")
     path = find_checkpoint(Path(run))
     trained = checkpoint.load(path)
     notes = trained.conditions.check(conditions)
@@ -86,7 +89,10 @@ def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: i
         "training_seed": facts["seed"],
         "seed": seed,
     }
-    return Generated(signals, names, tuple(conditions), trained.preprocessing.grid, notes, provenance)
+    grid, axis = trained.preprocessing.axis()
+    if "time_s" not in signals:
+        notes.append(f"this run's curves carry no time (preprocessing.layout=video); their points lie on: {grid}")
+    return Generated(signals, names, tuple(conditions), grid, axis, notes, provenance)
 
 
 def _complete(trained: checkpoint.Trained, given: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
@@ -132,6 +138,8 @@ def _write_h5(path: Path, generated: Generated) -> None:
     with h5py.File(path, "w") as file:
         file.attrs.update(generated.provenance)
         file.attrs["grid"] = generated.grid
+        file["axis"] = generated.axis
+        file["axis"].attrs["name"] = generated.grid
         file.attrs["notes"] = json.dumps(generated.notes)
         for name, value in generated.conditions.items():
             file.attrs[f"condition_{name}"] = value
@@ -149,6 +157,7 @@ def _count(generated: Generated) -> int:
 def _table(generated: Generated) -> pd.DataFrame:
     n, points = next(iter(generated.signals.values())).shape
     table = pd.DataFrame({"sample": np.repeat(np.arange(n), points), "point": np.tile(np.arange(points), n)})
+    table[f"axis_{generated.grid}"] = np.tile(generated.axis, n)
     for name, values in generated.signals.items():
         table[name] = values.ravel()
     for name, value in generated.conditions.items():

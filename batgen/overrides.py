@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from batgen.config import GROUPS, ROOT_KEYS, did_you_mean
 from batgen.errors import CheckpointError, ConfigError, DataError
+from batgen.folder import check_free
 
 #: Groups that leave no node of their own at the root.
 OTHER_GROUPS = ("experiment",)
@@ -68,30 +69,45 @@ def check(argv: Sequence[str], conf: Path) -> None:
             continue
         folder = conf / key
         if folder.is_dir() and "." not in key:
-            found += _bad_choice(key, match["value"], folder)
+            if match["sign"] != "~":
+                found += _bad_choice(key, match["value"], folder, argv)
             groups.append(word)
         else:
             values.append((word, match["sign"], key))
     if found:
         raise ConfigError("\n".join(found))
     # The first choice of a sweep (`model=a,b`) stands for all: keys common to one model are checked again in each job.
-    tree = _tree(groups, conf)
+    tree = _tree(groups, conf, argv)
     for word, sign, key in values:
         found += _bad_key(word, sign, key, tree)
     if found:
         raise ConfigError("\n".join(found))
 
 
-def _bad_choice(group: str, value: str | None, folder: Path) -> Iterator[str]:
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
+def _bad_choice(group: str, value: str | None, folder: Path, argv: Sequence[str]) -> Iterator[str]:
+    own = _config_dir(argv)
+    files = [*folder.glob("*.yaml"), *((own / group).glob("*.yaml") if own else ())]
+    known = sorted(p.stem for p in files)
+    if re.match(r"\w+\(", value or ""):
+        return  # Hydra's choice(...), glob(...)
     for choice in (value or "").strip("[]").split(","):
-        if choice.strip() not in [*known, "null"]:
+        if choice.strip() not in known:
             yield f"{group}={choice.strip()}: no such {group}{did_you_mean(choice.strip(), known)}"
 
 
-def _tree(groups: Sequence[str], conf: Path) -> DictConfig:
-    first = [re.sub(r"=([^\[,]*),.*", r"=\1", g) for g in groups]
-    return compose(first, conf)
+def _config_dir(argv: Sequence[str]) -> Path | None:
+    """The folder of `--config-dir DIR`: an installed batgen's way to files of one's own."""
+    for i, word in enumerate(argv):
+        flag, _, value = word.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            return Path(value or (argv[i + 1] if i + 1 < len(argv) else ".")).expanduser()
+    return None
+
+
+def _tree(groups: Sequence[str], conf: Path, argv: Sequence[str]) -> DictConfig:
+    first = [re.sub(r"=(?:\w+\()?([^\[(,)]*)[,)].*", r"=\1", g) for g in groups if "glob(" not in g]
+    own = _config_dir(argv)
+    return compose([*first, *([f"hydra.searchpath=[file://{own.resolve()}]"] if own else [])], conf)
 
 
 def _bad_key(word: str, sign: str | None, key: str, tree: DictConfig) -> Iterator[str]:
@@ -115,8 +131,10 @@ def _bad_key(word: str, sign: str | None, key: str, tree: DictConfig) -> Iterato
 def claim_folders(argv: Sequence[str], default: Path) -> None:
     """Make the folder that a run will be written to, before Hydra does. Raises DataError where that cannot be."""
     pairs = _pairs(argv)
+    if sweep(argv) and ("run_dir" in pairs or "hydra.run.dir" in pairs):
+        raise ConfigError("run_dir names the folder of one run; a multirun goes to hydra.sweep.dir=DIR.")
     named = [pairs[k] for k in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") if k in pairs and "${" not in pairs[k]]
-    for folder in [Path(n.strip("'\"")).expanduser() for n in named] or [default]:
+    for folder in [Path(n).expanduser() for n in named] or [default]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
@@ -126,8 +144,23 @@ def claim_folders(argv: Sequence[str], default: Path) -> None:
             raise DataError(f"{folder}: cannot be written ({reason}). Choose another folder with run_dir=DIR.")
 
 
+def check_whole(argv: Sequence[str], conf: Path, check_config: Callable[[DictConfig], None]) -> None:
+    """Compose and check the config of a single run, and that its folder holds no other run: all before Hydra starts."""
+    cfg = compose(words(argv), conf)
+    check_config(cfg)
+    pairs = _pairs(argv)
+    folder = Path(pairs.get("hydra.run.dir") or pairs.get("run_dir") or "").expanduser()
+    if folder.parts:
+        check_free(folder, cfg)
+
+
+def sweep(argv: Sequence[str]) -> bool:
+    return any(a in ("-m", "--multirun") for a in argv)
+
+
 def _pairs(argv: Sequence[str]) -> dict[str, str]:
-    return dict(w.split("=", 1) for w in words(argv) if "=" in w)
+    pairs = dict(w.split("=", 1) for w in words(argv) if "=" in w)
+    return {key: value.strip("'\"") for key, value in pairs.items()}
 
 
 def resume_folder(argv: Sequence[str]) -> Path | None:

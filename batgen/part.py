@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
     parts = _split(conf, table, saved_split)
     fitted_on = parts["train"] if preprocessing.fit_on == "train" else np.concatenate([parts["train"], parts["val"]])
     preprocessing.fit(curves[fitted_on])
-    conditions.fit(table.iloc[np.concatenate([parts["train"], parts["val"]])])
+    conditions.fit(table.iloc[fitted_on])
     cells = torch.from_numpy(pd.factorize(table["cell_id"])[0].astype(np.int64))
     cond = torch.from_numpy(conditions.encode(table))
     rows = {
@@ -84,9 +85,18 @@ def _split(conf: dict[str, Any], table: pd.DataFrame, saved: Path | None) -> dic
     return parts
 
 
+def check_settings(conf: dict[str, Any]) -> None:
+    """Build what costs nothing, so that a wrong value is refused before data are read or anything is trained."""
+    build(conf["trainer"]).on(conf["device"])
+    build(conf["split"])
+    build(conf["preprocessing"])
+    CurveEvaluation(**without(conf["evaluation"], "_target_"))
+
+
 def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Console) -> list[dict[str, Any]]:
     """Train and evaluate one part in `folder`; returns its metric rows. What is already there is used, not made again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(cores())
     data = prepare(conf, folder / "splits.json")
     split_kind = conf["split"]["kind"]
     console.print(
@@ -99,6 +109,9 @@ def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Cons
     model, facts = _trained(conf, data, folder, run_folder)
     if not main_process():
         return []
+    if "leak" in facts:
+        data.notes.append(facts["leak"])
+        console.print(f"  note: {facts['leak']}", style="yellow")
     evaluation = CurveEvaluation(**without(conf["evaluation"], "_target_"))
     test_rows = data.table.iloc[data.parts["test"]]
     test = TestSet(
@@ -143,7 +156,6 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
     if hasattr(_class_of(conf["model"]), "loss"):
         from batgen.training.fit import fit  # Lightning: seconds that a closed-form model need not wait for
 
-        torch.set_num_threads(cores())
         settings: Training = build(conf["trainer"]).on(conf["device"])
         optim = conf["model"]["optim"]
         loggers = [

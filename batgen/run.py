@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from batgen import config
 from batgen.build import build
 from batgen.console import console
-from batgen.errors import CheckpointError, ConfigError, DataError
+from batgen.errors import CheckpointError
 from batgen.files import replacing, write_json
-from batgen.part import run_part
+from batgen.folder import claim
+from batgen.part import check_settings, run_part
 from batgen.processes import main_process
 from batgen.provenance import provenance
 from batgen.report.figures import draw_all
@@ -37,8 +38,10 @@ def train(cfg: DictConfig, folder: Path) -> Result:
     """
     started, out = time.time(), console()
     folder = Path(folder).resolve()
+    for protocol in config.protocols(cfg):
+        check_settings(config.resolved(cfg, protocol, config.seeds(cfg)[0]))
     if main_process():
-        _claim(folder, cfg)
+        claim(folder, cfg)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[Path]] = {}
     for protocol in config.protocols(cfg):
@@ -96,37 +99,10 @@ def prepare_data(cfg: DictConfig) -> None:
         from batgen.data.paths import data_dir
 
         compared, disagreements = cross_check(store, data_dir())
-        out.print(
-            f"checked against the published tables beside it: {compared} cells, {len(disagreements)} disagree"
-        )
+        out.print(f"checked against the published tables beside it: {compared} cells, {len(disagreements)} disagree")
         for line in disagreements:
             out.print(f"  {line}", style="yellow")
     out.print(f"store: {store.path}  ({store.path.stat().st_size / 1e6:.1f} MB, {time.time() - started:.1f} s)")
-
-
-def _claim(folder: Path, cfg: DictConfig) -> None:
-    """Make the folder ours: it must be writable, and hold no other run."""
-    old = folder / "config.yaml"
-    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[assignment]
-    cfg.run_dir, cfg.resume = str(folder), False
-    text = OmegaConf.to_yaml(cfg)
-    if old.is_file():
-        if old.read_text(encoding="utf-8") != text and OmegaConf.load(old) != OmegaConf.create(text):
-            raise ConfigError(
-                f"{folder}: holds a run with another config. Choose another run_dir, or go on with that one: "
-                f"python train.py run_dir={folder} resume=true"
-            )
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be made ({error.strerror}). Choose another folder with run_dir=..."
-        ) from None
-    if not os.access(folder, os.W_OK):
-        raise DataError(f"{folder}: cannot be written (read-only). Choose another folder with run_dir=...")
-    with replacing(old) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _record(cfg: DictConfig, folder: Path, started: float) -> dict[str, Any]:
@@ -139,7 +115,7 @@ def _record(cfg: DictConfig, folder: Path, started: float) -> dict[str, Any]:
             **trained.facts,
             "parameters": sum(p.numel() for p in trained.model.parameters()),
         }
-    return {**provenance(started), "seed": config.seeds(cfg), "device": cfg.device or "trainer's", "parts": parts}
+    return {**provenance(started), "seed": config.seeds(cfg), "parts": parts}
 
 
 def _score(rows: list[dict[str, Any]]) -> float:

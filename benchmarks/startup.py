@@ -1,5 +1,6 @@
 """From `python train.py` to the first training step on data=sim: the whole command, and its phases one by one."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ def _phases() -> None:
     cfg = overrides.compose(words, cli.CONF)
     config.validate(cfg)
     marks.append(time.time())
-    import batgen.run  # noqa: F401
+    import batgen.run
     import batgen.training.fit  # noqa: F401
     from batgen.part import new_model, prepare
 
@@ -33,7 +34,7 @@ def _phases() -> None:
     marks.append(time.time())
     new_model(conf["model"], data.shape, 0)(data.rows["train"])
     marks.append(time.time())
-    print(json.dumps([b - a for a, b in zip(marks, marks[1:], strict=False)]))
+    print(json.dumps([b - a for a, b in itertools.pairwise(marks)]))
 
 
 class FirstStep:
@@ -54,15 +55,24 @@ def run() -> list[tuple[str, float]]:
     found = []
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "BATGEN_CACHE_DIR": cache, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(ROOT / "train.py"), "data=sim", "+callbacks.stop._target_=benchmarks.startup.FirstStep"]
+        command = [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "data=sim",
+            "+callbacks.stop._target_=benchmarks.startup.FirstStep",
+        ]
         for title in ("whole command, first time (store is built)", "whole command, store exists"):
             started = time.time()
             with tempfile.TemporaryDirectory() as folder:
-                subprocess.run([*command, f"run_dir={folder}/run"], env=env, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+                subprocess.run(
+                    [*command, f"run_dir={folder}/run"], env=env, check=True, stdout=subprocess.DEVNULL, cwd=ROOT
+                )
             found.append((title, time.time() - started))
         env["BENCHMARK_STARTED"] = str(time.time())
         code = "from benchmarks.startup import _phases; _phases()"
-        done = subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True, cwd=ROOT
+        )
     seconds = json.loads(done.stdout.splitlines()[-1])
     return found + [(f"  {name}", s) for name, s in zip(PHASES, seconds, strict=True)]
 

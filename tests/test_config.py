@@ -50,6 +50,15 @@ def test_every_leaf_that_builds_something_has_a_target() -> None:
         ("+evaluation.baselines.knn.neighbors=3", "knn.neighbors", "neighbours"),
         ("protocol=honset", "protocol", "honest"),
         ("experiment=rcvae_tabel1", "rcvae_tabel1", "rcvae_table1"),
+        ("+data.curves.signalz=[a]", "data.curves.signalz", "signals"),
+        ("+callbacks.my=3", "callbacks.my", "_target_"),
+        ("data.conditions=eol", "data.conditions", "list"),
+        ("trainer.max_epochs=abc", "trainer.max_epochs=abc", "int"),
+        ("model.hidden=wide", "model.hidden=wide", "int"),
+        ("trainer.max_epochs=${cycels}", "cycels", "max_epochs"),
+        ("logger=null", "null", "csv"),
+        ("~cycles", "cycles", "deleted"),
+        ("~model.optim", "model.optim", "optimiser"),
     ],
 )
 def test_misspelt_keys_are_refused_with_a_suggestion(typed: str, named: str, meant: str) -> None:
@@ -105,6 +114,13 @@ def test_model_that_does_not_fit_the_preprocessing(tmp_path: Path) -> None:
     finally:
         sys.path.remove(str(tmp_path))
     assert "odd_preprocessing" not in sys.modules, "the check must not run the user's code"
+
+
+def test_what_hydra_allows_is_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\ncycles: 7\n")
+    overrides.check(["--config-dir", str(tmp_path), "experiment=mine"], CONF)
+    overrides.check(["-m", "model=choice(knn,mean_curve)", "model=glob(*)", "~logger", "cycles=1,2"], CONF)
 
 
 def test_model_picks_its_preprocessing_and_the_command_line_overrides_it() -> None:

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ["data=sim", "cycles=5", "trainer=smoke", "evaluation.prior_samples=4", "preprocessing.points=36"]
 SMALL = ["model=rcvae", "model.hidden=32", "model.latent=8", "model.embedding=24", "model.layers=3"]
 
+CONTINUOUS = ["model=rcvae_continuous", "model.components=4", "model.anchors=60", "model.hidden=16"]
+
 
 def script(*words: str, name: str = "train.py", check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
@@ -128,15 +130,7 @@ def test_checkpoint_loads_in_a_new_process_with_bit_equal_samples(finished: Path
 
 def test_killed_run_resumes_to_the_same_metrics(tmp_path: Path, shared_cache: str) -> None:
     """SIGKILL in the middle of training; `run_dir=DIR resume=true` and nothing else ends where the unbroken run ends."""
-    words = [
-        *TINY,
-        *SMALL,
-        "trainer.max_epochs=60",
-        "trainer.patience=60",
-        "trainer.save_every_s=0.0",
-        "evaluation.baselines={}",
-    ]
-    words = [w for w in words if "baselines" not in w]
+    words = [*TINY, *SMALL, "trainer.max_epochs=60", "trainer.patience=60", "trainer.save_every_s=0.0"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     script(*words, f"run_dir={whole}", BATGEN_CACHE_DIR=shared_cache)
     process = subprocess.Popen(
@@ -182,6 +176,38 @@ def test_hydra_run_dir_is_honoured(tmp_path: Path, shared_cache: str) -> None:
     assert (tmp_path / "here" / "metrics.json").is_file()
     again = script(*TINY, "model=knn", f"run_dir={tmp_path / 'here'}", check=False, BATGEN_CACHE_DIR=shared_cache)
     assert "holds a run with another config" in again.stderr
+
+
+def test_a_refused_run_leaves_nothing_behind(tmp_path: Path, shared_cache: str) -> None:
+    """Not a folder in the way of the corrected command, nor another run's `.hydra` overwritten."""
+    folder = tmp_path / "run"
+    for words in (["+trainer.foo=1"], ["evaluation.reconstruct_z=foo"], ["cycles=999999"], ["trainer.max_epochs=abc"]):
+        done = script(
+            *TINY, "model=mean_curve", *words, f"run_dir={folder}", check=False, BATGEN_CACHE_DIR=shared_cache
+        )
+        assert done.returncode == 2, words
+        assert "Traceback" not in done.stderr
+    script(*TINY, "model=mean_curve", f"run_dir={folder}", BATGEN_CACHE_DIR=shared_cache)
+    before = (folder / ".hydra" / "overrides.yaml").read_text()
+    done = script(*TINY, "model=knn", f"run_dir={folder}", check=False, BATGEN_CACHE_DIR=shared_cache)
+    assert "holds a run with another config" in done.stderr
+    assert (folder / ".hydra" / "overrides.yaml").read_text() == before
+
+
+def test_a_moved_run_can_be_resumed(tmp_path: Path, shared_cache: str) -> None:
+    script(*TINY, "model=mean_curve", f"run_dir={tmp_path / 'a'}", BATGEN_CACHE_DIR=shared_cache)
+    (tmp_path / "a").rename(tmp_path / "b")
+    done = script(f"run_dir={tmp_path / 'b'}", "resume=true", "model=mean_curve", BATGEN_CACHE_DIR=shared_cache)
+    assert "done before" in done.stdout
+
+
+def test_bad_value_in_a_multirun_is_one_message(tmp_path: Path, shared_cache: str) -> None:
+    words = ["-m", "model=mean_curve", *TINY, "evaluation.reconstruct_z=foo", f"hydra.sweep.dir={tmp_path}"]
+    done = script(*words, check=False, BATGEN_CACHE_DIR=shared_cache)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    done = script("-m", "model=mean_curve", f"run_dir={tmp_path}", check=False)
+    assert "hydra.sweep.dir" in done.stderr
 
 
 def test_help_and_config_answer_quickly() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.mit_fixture import write_dataset
-from tests.test_end_to_end import SMALL, script
+from tests.test_end_to_end import CONTINUOUS, SMALL, script
 
 QUICK = ["trainer=smoke", "evaluation.prior_samples=4", "preprocessing.points=100"]
 
@@ -32,8 +32,8 @@ def test_nasa_charges_both_protocols(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_nasa_without_eol_trains_the_honest_model_on_soh(data_dir: Path, tmp_path: Path) -> None:
-    words = ["model=rcvae_continuous", "data=nasa", "cycles=20", f"run_dir={tmp_path / 'run'}"]
-    script(*words, *QUICK, BATGEN_DATA_DIR=str(data_dir))
+    words = ["data=nasa", "cycles=20", f"run_dir={tmp_path / 'run'}"]
+    script(*CONTINUOUS, *words, *QUICK, BATGEN_DATA_DIR=str(data_dir))
     assert {r["signal"] for r in rows(tmp_path / "run")} >= {"voltage_V", "current_A", "temperature_degC", "time_s"}
 
 
@@ -47,7 +47,7 @@ def test_nasa_drops_censored_cells_with_a_remedy(data_dir: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("model", ["rcvae", "rcvae_continuous"])
 def test_mit_qdlin(data_dir: Path, tmp_path: Path, model: str) -> None:
-    small = SMALL if model == "rcvae" else ["model=rcvae_continuous"]
+    small = SMALL if model == "rcvae" else CONTINUOUS
     script(*small, *QUICK, "data=mit_qdlin", "cycles=6", f"run_dir={tmp_path / 'run'}", BATGEN_DATA_DIR=str(data_dir))
     found = rows(tmp_path / "run")
     assert {r["signal"] for r in found if r["metric"] == "MAE"} == {"discharge_capacity_Ah", "Total"}

@@ -84,7 +84,7 @@ class Conditions:
             except (TypeError, ValueError):
                 raise ConfigError(f"{name}={value}: not a number. Give {name} in {NUMERIC[name]}.") from None
             if not np.isfinite(number) or (name in POSITIVE and number <= 0):
-                raise ConfigError(f"{name}={value}: must be a positive number of {NUMERIC[name]}.")
+                raise ConfigError(f"{name}={value}: must be a positive number ({NUMERIC[name]}).")
             if not self.low[name] <= number <= self.high[name]:
                 warnings.append(
                     f"{name}={number:g} lies outside the training range {self.low[name]:g} to {self.high[name]:g} "

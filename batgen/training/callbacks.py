@@ -27,6 +27,11 @@ class BestWeights(Callback):
         self.best = float("inf")
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
+        self.stopped = False
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.stopped:  # resumed from the very epoch that ended it
+            trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
@@ -36,13 +41,14 @@ class BestWeights(Callback):
             self.best, self.epoch = score, trainer.current_epoch
             self.weights = {k: v.detach().cpu().clone() for k, v in module.model.state_dict().items()}  # type: ignore[union-attr]
         if trainer.current_epoch - self.epoch >= self.patience:
-            trainer.should_stop = True
+            trainer.should_stop = self.stopped = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights, "stopped": self.stopped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.epoch, self.weights = state["best"], state["epoch"], dict(state["weights"])
+        self.stopped = state["stopped"]
 
 
 class EpochTable(Callback):
@@ -82,7 +88,7 @@ class EpochTable(Callback):
 
 
 class LastCheckpoint(Callback):
-    """Writes the resume checkpoint at the end of an epoch, at most every `every_s` seconds, and at an interruption.
+    """Writes the resume checkpoint at the end of an epoch, at most every `every_s` seconds.
 
     It must come last among the callbacks: what it saves includes their state after the epoch.
     """

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from batgen.errors import BatgenError
+from batgen.errors import BatgenError, ConfigError
 from batgen.files import write_json
 from batgen.models.base import Batch
 from batgen.processes import main_process
@@ -99,7 +99,13 @@ def _stage(
         raise BatgenError(f"{error}. Try a smaller model.optim.lr, or trainer.gradient_clip=1.") from None
     except SystemExit:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from None
-    if watched and best.weights:
+    table.write()
+    if watched and not best.weights:
+        raise ConfigError(
+            f"trainer.monitor={settings.monitor}: no finite value in {trainer.current_epoch} epochs with "
+            f"trainer.val_every={settings.val_every}. Validate more often, or choose another monitor."
+        )
+    if watched:
         model.load_state_dict(best.weights)
     model.to("cpu").eval()
     return model, {
@@ -107,6 +113,7 @@ def _stage(
         "best_epoch": best.epoch if watched else trainer.current_epoch - 1,
         "best_score": best.best if watched else None,
         "monitor": settings.monitor,
+        "device": str(trainer.strategy.root_device),
         "early_stopping": settings.early_stopping,
     }
 

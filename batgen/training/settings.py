@@ -56,4 +56,9 @@ class Training:
                 f"device={device} contradicts the trainer (accelerator={self.accelerator}). "
                 f"Use trainer={'gpu' if wanted == 'gpu' else 'cpu'}, or leave device out."
             )
+        if wanted == "gpu":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise ConfigError("trainer: accelerator=gpu, but this machine shows no GPU. Use trainer=cpu.")
         return Training(**{**self.__dict__, "accelerator": wanted})

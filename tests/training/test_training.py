@@ -158,3 +158,24 @@ def test_device_and_trainer_must_agree() -> None:
     assert Training(accelerator="auto").on("cpu").accelerator == "cpu"
     with pytest.raises(ConfigError, match="device=cuda contradicts the trainer"):
         Training().on("cuda")
+
+
+def test_resuming_from_the_epoch_that_ended_the_training_trains_no_more(tmp_path: Path) -> None:
+    settings = Training(max_epochs=100, patience=7, save_every_s=0.0, **BASE)
+    model, facts = run(tmp_path / "a", settings, train=1.0, val=0.0)
+    assert (tmp_path / "a" / "last_train.ckpt").is_file()
+    again, same = run(tmp_path / "a", settings, train=1.0, val=0.0)
+    assert same["epochs"] == facts["epochs"] == 8
+    assert torch.equal(model.mean, again.mean)
+
+
+def test_validation_that_never_runs_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.val_every=5"):
+        run(tmp_path / "a", Training(max_epochs=2, val_every=5, **BASE))
+
+
+def test_no_gpu_says_so() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="shows no GPU"):
+        Training(accelerator="gpu").on(None)

@@ -21,6 +21,7 @@ def draw_embedding(part: Part, seed: int = 0) -> Figure | None:
     from sklearn.cluster import KMeans  # slow to import, and few models have an embedding
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     embedding = part.embedding
     if embedding is None or not np.isfinite(embedding.weight).all() or len(embedding.weight) < 5:
@@ -28,10 +29,12 @@ def draw_embedding(part: Part, seed: int = 0) -> Figure | None:
     labels = len(embedding.weight)
     picked = np.sort(np.random.default_rng(seed).permutation(labels)[:_LABELS])
     weight, eol, ecl = embedding.weight[picked], embedding.eol[picked], embedding.ecl[picked]
-    reduced = PCA(min(50, *weight.shape), random_state=seed).fit_transform(weight)
     perplexity = min(30.0, (len(picked) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(reduced)
-    clusters = KMeans(min(_CLUSTERS, len(picked) // 2), n_init=10, random_state=seed).fit_predict(places)
+    # One thread: t-SNE's short parallel loops spend their time waiting wherever a core is busy (31 s became 0.5 s).
+    with threadpool_limits(1):
+        reduced = PCA(min(50, *weight.shape), random_state=seed).fit_transform(weight)
+        places = TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(reduced)
+        clusters = KMeans(min(_CLUSTERS, len(picked) // 2), n_init=10, random_state=seed).fit_predict(places)
 
     shown = f"{len(picked)} of {labels}" if len(picked) < labels else f"{labels}"
     figure, axes = sheet(1, 1, 7.2, 5.6, f"Label embedding: {part.title()}")
