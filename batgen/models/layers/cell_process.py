@@ -121,25 +121,47 @@ class CellProcess(nn.Module):
     def _maximise(self, anchors: Tensor, values: Tensor, same: Tensor) -> None:
         """Maximum a posteriori scales by Adam: no randomness, a fixed number of steps.
 
-        Each output starts from the centres of the priors and from STARTS, and keeps what ends up best: "every cell is
-        different" and "every group of cells is" explain the same data and are different optima.
+        Each kind starts from the centres of the priors and from STARTS, and goes on from what is best after a third of
+        the steps: "every cell is different" and "every group of cells is" are different optima of the same data.
         """
         outputs, width = len(values), anchors.shape[1]
         # Outputs of one kind count by their share of the kind's energy: together they are one curve, not many.
         share = self._by_kind((self.scale / self._by_kind(self.scale[None]).amax((1, 2))[self.kind])[None])
-        counts = share.square().sum((1, 2)).repeat(1 + len(STARTS))
-        table = (values * share).repeat(1 + len(STARTS), 1, 1)
-        free, centres = {}, {}
+        counts, table = share.square().sum((1, 2)), values * share
+        centres, starts = {}, {}
         for name, (centre, _) in PRIOR.items():
             size = (outputs, width) if name in ("length", "local_length", "slope") else (outputs,)
             middle = torch.full(size, centre, dtype=torch.float64, device=values.device)
             if name == "local_length":
                 middle[:, torch.tensor(self.group, device=values.device)] = LOCAL
-            starts = [torch.full_like(middle, start[name]) if name in start else middle for start in STARTS]
-            centres[name] = torch.cat([middle] * (1 + len(STARTS)))
-            free[name] = torch.cat([middle, *starts]).requires_grad_()
+            others = [torch.full_like(middle, start[name]) if name in start else middle for start in STARTS]
+            centres[name], starts[name] = middle, torch.cat([middle, *others])
+        tries = 1 + len(STARTS)
+        many = {name: value.repeat(tries, *[1] * (value.ndim - 1)) for name, value in centres.items()}
+        cost, found = self._ascend(
+            starts, many, anchors, table.repeat(tries, 1, 1), counts.repeat(tries), same, self.steps // 3
+        )
+        best = cost.view(tries, outputs).argmin(0) * outputs + torch.arange(outputs, device=cost.device)
+        found = {name: value[best] for name, value in found.items()}
+        _, found = self._ascend(found, centres, anchors, table, counts, same, self.steps)
+        for name, value in found.items():
+            setattr(self, name, value.exp())
+
+    def _ascend(
+        self,
+        start: dict[str, Tensor],
+        centres: dict[str, Tensor],
+        anchors: Tensor,
+        table: Tensor,
+        counts: Tensor,
+        same: Tensor,
+        steps: int,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative log posterior (K,) before the last step, and the logarithms of the scales after `steps` steps."""
+        free = {name: value.clone().requires_grad_() for name, value in start.items()}
         optimiser = torch.optim.Adam(free.values(), lr=0.1)
-        for step in range(self.steps + 1):
+        cost = counts
+        for _ in range(max(1, steps)):
             for name, value in free.items():
                 setattr(self, name, value.exp())
             factor = torch.linalg.cholesky(self._kernel(anchors, anchors) + self._nugget(same))
@@ -147,13 +169,10 @@ class CellProcess(nn.Module):
             cost = cost + counts * factor.diagonal(dim1=1, dim2=2).log().sum(1)
             for name, (_, wide) in PRIOR.items():
                 cost = cost + 0.5 * ((free[name] - centres[name]) / wide).square().reshape(len(cost), -1).sum(1)
-            if step < self.steps:
-                optimiser.zero_grad()
-                cost.sum().backward()
-                optimiser.step()
-        best = cost.detach().view(-1, outputs).argmin(0) * outputs + torch.arange(outputs, device=cost.device)
-        for name, value in free.items():
-            setattr(self, name, value.detach().exp()[best])
+            optimiser.zero_grad()
+            cost.sum().backward()
+            optimiser.step()
+        return cost.detach(), {name: value.detach() for name, value in free.items()}
 
     def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
         """(K, L, R) covariance of what conditions explain: two squared exponentials and a plane."""
