@@ -36,7 +36,7 @@ class RCVAE(nn.Module):
     mean_sum: MSE over elements + KL summed over the latent; sum_sum: squared error summed over elements + summed KL;
     mean_mean: both means.
 
-    Published without width, latent size, activation or normalisation: widths as above, relu, none. Raises ConfigError
+    Published without width, latent size, activation or normalisation: widths as above, gelu, none. Raises ConfigError
     for settings that cannot be built, DataError in `fit` for labels that are not finite.
     """
 
@@ -53,7 +53,7 @@ class RCVAE(nn.Module):
         latent: int = 39,
         embedding: int = 473,
         layers: int = 16,
-        activation: str = "relu",
+        activation: str = "gelu",
         label_weight: float = 0.5,
         loss_reading: LossReading = "mean_sum",
         beta: float = 1.0,

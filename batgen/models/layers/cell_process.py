@@ -121,7 +121,7 @@ class CellProcess(nn.Module):
     def _maximise(self, anchors: Tensor, values: Tensor, same: Tensor) -> None:
         """Maximum a posteriori scales by Adam: no randomness, a fixed number of steps.
 
-        Each kind starts from the centres of the priors and from STARTS, and goes on from what is best after a third of
+        Each kind starts from the centres of the priors and from STARTS, and goes on from what is best after half of
         the steps: "every cell is different" and "every group of cells is" are different optima of the same data.
         """
         outputs, width = len(values), anchors.shape[1]
@@ -139,7 +139,7 @@ class CellProcess(nn.Module):
         tries = 1 + len(STARTS)
         many = {name: value.repeat(tries, *[1] * (value.ndim - 1)) for name, value in centres.items()}
         cost, found = self._ascend(
-            starts, many, anchors, table.repeat(tries, 1, 1), counts.repeat(tries), same, self.steps // 3
+            starts, many, anchors, table.repeat(tries, 1, 1), counts.repeat(tries), same, self.steps // 2
         )
         best = cost.view(tries, outputs).argmin(0) * outputs + torch.arange(outputs, device=cost.device)
         found = {name: value[best] for name, value in found.items()}

@@ -18,7 +18,7 @@ def draw_fade(part: Part, cycles: int = 40) -> Figure | None:
     panels = (1 if part.fade else 0) + len(curves)
     if not panels:
         return None
-    figure, axes = sheet(1, panels, 4.3, 3.2, f"Measured data: {part.data}")
+    figure, axes = sheet(1, panels, 4.3, 3.2, f"Cells of {part.data}")
     if part.fade:
         _fade(figure, axes[0, 0], part)
     for ax, name in zip(axes[0, panels - len(curves) :], curves, strict=True):
