@@ -4,6 +4,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,18 @@ from batgen.training.settings import Training
 Rows = dict[str, Batch]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What the stages of one training share."""
+
+    new_model: Callable[[Batch], nn.Module]
+    optimiser_of: OptimiserOf
+    seed: int
+    folder: Path
+    loggers: list[Any]
+    extra: list[Callback]
+
+
 def fit(
     new_model: Callable[[Batch], nn.Module],
     rows: Rows,
@@ -40,59 +53,41 @@ def fit(
     folder: gets metrics.csv and the resume checkpoints. Goes on from them where they are found.
     Returns the model with the chosen weights, and facts for the record: best epoch, epochs run, monitor, what leaked.
     """
+    job = _Job(new_model, optimiser_of, seed, folder, loggers, extra)
     merged = Batch(*(torch.cat(pair) for pair in zip(rows["train"], rows["val"], strict=True)))
-    mode = settings.early_stopping
-    if mode == "disjoint":
-        return _stage(
-            new_model, rows["train"], rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "train"
-        )
-    if mode == "literal":
-        model, facts = _stage(
-            new_model, merged, rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "train"
-        )
+    if settings.early_stopping == "disjoint":
+        return _stage(job, "train", settings, rows["train"], rows["val"])
+    if settings.early_stopping == "literal":
+        model, facts = _stage(job, "train", settings, merged, rows["val"])
         return model, {**facts, "leak": "early stopping watched rows that were trained on (Algorithm 2, literally)"}
     done = folder / "stage1.json"
     if done.is_file():
         first = json.loads(done.read_text())
     else:
-        _, first = _stage(
-            new_model, rows["train"], rows["val"], optimiser_of, settings, seed, folder, loggers, extra, "search"
-        )
+        _, first = _stage(job, "search", settings, rows["train"], rows["val"])
         if main_process():
             write_json(done, first)
-    again = Training(**{**settings.__dict__, "max_epochs": first["best_epoch"] + 1})
-    empty = Batch(*(t[:0] for t in merged))
-    model, facts = _stage(new_model, merged, empty, optimiser_of, again, seed, folder, loggers, extra, "retrain")
+    again = replace(settings, max_epochs=first["best_epoch"] + 1)
+    model, facts = _stage(job, "retrain", again, merged, Batch(*(t[:0] for t in merged)))
     return model, {**facts, "search": first}
 
 
-def _stage(
-    new_model: Callable[[Batch], nn.Module],
-    train: Batch,
-    val: Batch,
-    optimiser_of: OptimiserOf,
-    settings: Training,
-    seed: int,
-    folder: Path,
-    loggers: list[Any],
-    extra: list[Callback],
-    name: str,
-) -> tuple[nn.Module, dict[str, Any]]:
-    model = new_model(train)
+def _stage(job: _Job, name: str, settings: Training, train: Batch, val: Batch) -> tuple[nn.Module, dict[str, Any]]:
+    model = job.new_model(train)
     best = BestWeights(settings.monitor, settings.patience)
-    table = EpochTable(folder / ("metrics.csv" if name != "search" else "metrics_search.csv"))
-    last = folder / f"last_{name}.ckpt"
+    table = EpochTable(job.folder / ("metrics.csv" if name != "search" else "metrics_search.csv"))
+    last = job.folder / f"last_{name}.ckpt"
     watched = len(val.x) > 0
     callbacks = [
-        *extra,
+        *job.extra,
         EpochBar(name),
         *([best] if watched else []),
         table,
         LastCheckpoint(last, settings.save_every_s),
     ]
-    data = CurveData(train, val, settings.batch_size, seed, settings.resident)
-    module = GenerativeModule(model, optimiser_of, settings, seed)
-    trainer = _trainer(settings, folder, loggers, callbacks, watched)
+    data = CurveData(train, val, settings.batch_size, job.seed, settings.resident)
+    module = GenerativeModule(model, job.optimiser_of, settings, job.seed)
+    trainer = _trainer(settings, job.folder, job.loggers, callbacks, watched)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     except FloatingPointError as error:
