@@ -25,13 +25,12 @@ FORMATS = (".h5", ".csv", ".parquet")
 class Generated:
     """n synthetic cycles in physical units: `signals` name -> (n, P); `conditions` name -> value, one for all.
 
-    `given` names the conditions the user set; the others were filled in as `notes` says. `grid` names what the P points
+    `notes` says which were filled in. `grid` names what the P points
     are spaced by, `axis` (P,) where they lie on it.
     """
 
     signals: dict[str, np.ndarray]
     conditions: dict[str, float]
-    given: tuple[str, ...]
     grid: str
     axis: np.ndarray
     notes: list[str]
@@ -92,7 +91,7 @@ def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: i
     grid, axis = trained.preprocessing.axis()
     if "time_s" not in signals:
         notes.append(f"this run's curves carry no time (preprocessing.layout=video); their points lie on: {grid}")
-    return Generated(signals, names, tuple(conditions), grid, axis, notes, provenance)
+    return Generated(signals, names, grid, axis, notes, provenance)
 
 
 def _complete(trained: checkpoint.Trained, given: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:

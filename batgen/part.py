@@ -1,6 +1,5 @@
 """One part of a run: one protocol, one seed. Data to tensors, training, evaluation, files."""
 
-import importlib
 import json
 import os
 from collections.abc import Callable
@@ -153,7 +152,7 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
         old = checkpoint.load(path)
         return old.model, old.facts["training"]
     fresh = new_model(conf["model"], data.shape, conf["seed"])
-    if hasattr(_class_of(conf["model"]), "loss"):
+    if "loss" in signature(conf["model"]["_target_"]).methods:
         from batgen.training.fit import fit  # Lightning: seconds that a closed-form model need not wait for
 
         settings: Training = build(conf["trainer"]).on(conf["device"])
@@ -195,11 +194,6 @@ def _published(conf: dict[str, Any], context: dict[str, Any], slices: tuple[str,
         return []
     other = "" if conf["data"]["name"] == "mit" else "paper protocol, other data: the paper's numbers are on MIT"
     return [{**context, "seed": None, **r, "note": "; ".join(filter(None, (other, r["note"])))} for r in found]
-
-
-def _class_of(node: dict[str, Any]) -> Any:
-    module, _, name = node["_target_"].rpartition(".")
-    return getattr(importlib.import_module(module), name)
 
 
 def _final_rows(conf: dict[str, Any], data: Prepared) -> Batch:
