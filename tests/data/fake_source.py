@@ -73,7 +73,10 @@ class Fake:
             yield make_cell(f"cell{k}", life, cycles, self.eol_capacity_Ah)
 
     def pulses(self) -> pd.DataFrame:
-        return pd.DataFrame({"cell_id": ["a", "b"], "soc": [0.1, 0.2], "U1": [3.1, 3.2]})
+        columns = {"battery": "LFP_1.1Ah", "chemistry": "LFP", "cell_id": ["a", "b"], "stage_id": ["a", "b"]}
+        columns |= {"soc": [0.1, 0.2], "soh": [0.9, 0.8], "nominal_capacity_Ah": 1.1, "pulse_width_s": 5.0}
+        columns |= {"test_set": "grid", "U1": [3.1, 3.2], "U2": [3.2, 3.3], "U3": [3.1, 3.2]}
+        return pd.DataFrame(columns)
 
     @property
     def reads(self) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from batgen.data.cell import SIGNALS, SUMMARY, Cell
 from batgen.data.eol import eol_cycle
 from batgen.data.policy import parse_policy
+from batgen.data.pulse_table import PULSE_COLUMNS
 from batgen.data.sources.sim import PULSE_FEATURES, Sim
 from batgen.data.store import open_store
 from batgen.errors import ConfigError, DataError
@@ -194,7 +195,11 @@ def test_noise_is_mild_reproducible_and_independent_of_what_is_read(clean: list[
 def test_pulses() -> None:
     clean, noisy = Sim(noise=False).pulses(), Sim().pulses()
     assert set(clean["chemistry"]) == {"LFP", "NMC"}
-    assert list(clean.columns[5:]) == list(PULSE_FEATURES)
+    assert list(clean.columns) == [*PULSE_COLUMNS, *PULSE_FEATURES]
+    assert set(clean["battery"]) == {"LFP_1.1Ah", "NMC_5Ah"}
+    assert (clean["stage_id"] == clean["cell_id"]).all()
+    assert set(clean["test_set"]) == {"grid"}
+    assert set(clean["pulse_width_s"]) == {5.0}
     assert np.array_equal(np.unique(clean["soc"]), np.round(np.arange(1, 11) * 0.05, 2))
     assert clean["soh"].between(0.6, 1.0).all()
     assert not clean.duplicated(["cell_id", "soc"]).any()
@@ -219,7 +224,7 @@ def test_store_takes_it_all() -> None:
     assert store.rejected == []
     pulses = store.pulses()
     assert pulses is not None
-    assert pulses.shape == (600, 26)
+    assert pulses.shape == (600, 30)
 
 
 def test_bad_settings(tmp_path: Path) -> None:

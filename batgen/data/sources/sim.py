@@ -18,10 +18,13 @@ from scipy.interpolate import PchipInterpolator
 
 from batgen.data.cell import SUMMARY, Cell, CellInfo, Cycle
 from batgen.data.eol import eol_fields
+from batgen.data.pulse_table import check_pulses
 from batgen.errors import ConfigError, DataError
 
 SCHEMA = 1
 PULSE_FEATURES = tuple(f"U{k}" for k in range(1, 22))
+#: As in `batgen.simulate.pulses`, which needs PyBaMM to import.
+PULSE_S = 5.0
 _UNITS = "SI as simulated, nothing converted"
 
 
@@ -35,6 +38,8 @@ class Sim:
     charge and discharge of a cycle, so capacities stay monotone. Pulse voltages and the summary get theirs too.
     Raises ConfigError when a standard deviation is negative.
     """
+
+    HOLDS = ("curves", "pulses")
 
     name: str = "sim"
     folder: str = ""
@@ -59,7 +64,7 @@ class Sim:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     def files(self) -> list[Path]:
         """The one HDF5 file. Raises DataError when it is missing."""
@@ -86,7 +91,7 @@ class Sim:
                 yield self._cell(f, {name: values[i] for name, values in cells.items()}, rows, number[rows], cycles)
 
     def pulses(self) -> pd.DataFrame:
-        """Pulse tests: chemistry, cell_id, soc and soh (fractions), nominal_capacity_Ah, U1..U21 (V); 600 rows."""
+        """Pulse tests, the table of `pulse_table`: LFP_1.1Ah and NMC_5Ah, 600 rows, every cell at one stage."""
         with self._open() as f:
             group = f["pulses"]
             table = pd.DataFrame(
@@ -94,7 +99,15 @@ class Sim:
             )
             voltage = group["voltage"][()] * group["voltage"].attrs["step"]
         voltage += self._rng("pulses").normal(0, self._sigma(self.voltage_noise_V), voltage.shape)
-        return pd.concat([table, pd.DataFrame(voltage, columns=list(PULSE_FEATURES))], axis=1)
+        capacities = table["nominal_capacity_Ah"].map("{:g}Ah".format)
+        table = table.assign(
+            battery=table["chemistry"] + "_" + capacities,
+            stage_id=table["cell_id"],
+            pulse_width_s=PULSE_S,
+            test_set="grid",
+        )
+        voltages = pd.DataFrame(voltage, columns=list(PULSE_FEATURES))
+        return check_pulses(pd.concat([table, voltages], axis=1), self.name)
 
     def _open(self) -> h5py.File:
         (path,) = self.files()
