@@ -15,14 +15,16 @@ from batgen.errors import ConfigError, DataError
 NUMERIC = {
     "eol": "cycles",
     "ecl": "cycles",
+    "soc": "fraction",
     "soh": "fraction",
+    "nominal_capacity_Ah": "Ah",
     "ambient_degC": "degC",
     "c1": "C",
     "q1": "fraction",
     "c2": "C",
 }
 CATEGORICAL = ("chemistry",)
-POSITIVE = ("eol", "ecl", "soh", "c1", "c2", "q1")
+POSITIVE = ("eol", "ecl", "soc", "soh", "nominal_capacity_Ah", "c1", "c2", "q1")
 
 
 class Conditions:
@@ -45,6 +47,9 @@ class Conditions:
     def fit(self, table: pd.DataFrame) -> None:
         """Learn ranges and categories from the training rows. Raises DataError where a condition is unknown for a cell."""
         for name in self.names:
+            if name not in table.columns:
+                there = [n for n in (*NUMERIC, *CATEGORICAL) if n in table.columns]
+                raise DataError(f"condition {name!r} is not known for these data. Choose among {', '.join(there)}.")
             if name in CATEGORICAL:
                 self.kinds[name] = sorted(set(table[name].astype(str)))
                 continue
@@ -85,6 +90,8 @@ class Conditions:
                 raise ConfigError(f"{name}={value}: not a number. Give {name} in {NUMERIC[name]}.") from None
             if not np.isfinite(number) or (name in POSITIVE and number <= 0):
                 raise ConfigError(f"{name}={value}: must be a positive number ({NUMERIC[name]}).")
+            if NUMERIC[name] == "fraction" and number > 1.2:
+                raise ConfigError(f"{name}={value}: {name} is a fraction. If this is percent, write {number / 100:g}.")
             if not self.low[name] <= number <= self.high[name]:
                 warnings.append(
                     f"{name}={number:g} lies outside the training range {self.low[name]:g} to {self.high[name]:g} "
