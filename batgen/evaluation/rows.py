@@ -1,5 +1,6 @@
 """metrics.json rows: which metric has which unit and direction, said once."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,26 @@ METRICS: dict[str, tuple[str | None, str]] = {
     "MAE_posterior": (None, ""),
     "MAE_prior": (None, ""),
     "MAE_permuted": (None, ""),
+    "MAPE": ("%", "lower"),
+    "APE_std": ("%", "lower"),
+    "coverage_90": ("1", ""),
+    "interval_width_90": ("1", "lower"),
+    "voltage_MAE": ("mV", "lower"),
 }
+
+_PULSE_VOLTAGE = re.compile(r"U\d+")
 
 
 def unit_of(signal: str) -> str:
-    """The unit at the end of a signal's name ("voltage_V" -> "V"); "mixed" for the Total."""
-    return "mixed" if signal == TOTAL else signal.rpartition("_")[2]
+    """The unit at the end of a signal's name ("voltage_V" -> "V"); "mixed" for the Total.
+
+    The names of the pulse table have none: its SOH is a fraction ("1"), its U1, U2, ... are in "V".
+    """
+    if signal == TOTAL:
+        return "mixed"
+    if signal == "SOH":
+        return "1"
+    return "V" if _PULSE_VOLTAGE.fullmatch(signal) else signal.rpartition("_")[2]
 
 
 def metric_rows(

@@ -23,4 +23,12 @@ def test_the_total_of_one_signal_has_its_unit() -> None:
 
 def test_unknown_metric() -> None:
     with pytest.raises(KeyError):
-        metric_rows("MAPE", {"voltage_V": 1.0}, CONTEXT)
+        metric_rows("nonsense", {"voltage_V": 1.0}, CONTEXT)
+
+
+def test_names_of_the_pulse_table_have_their_units() -> None:
+    rows = metric_rows("MAE", {"SOH": 0.01, "U1": 0.002, "U21": 0.003}, CONTEXT)
+    assert [r["unit"] for r in rows] == ["1", "V", "V"]
+    units = {m: metric_rows(m, {"SOH": 1.0}, CONTEXT)[0] for m in ("MAPE", "APE_std", "coverage_90", "voltage_MAE")}
+    assert [r["unit"] for r in units.values()] == ["%", "%", "1", "mV"]
+    assert [r["direction"] for r in units.values()] == ["lower", "lower", "", "lower"]
