@@ -8,6 +8,8 @@ There is no base class. A model is a `torch.nn.Module` that offers
 
 and, where it is trained by gradient, `loss(batch) -> {"loss": ..., part: ...}`. Autoencoders also offer
 `posterior(x, cond, cell)` and `reconstruct(x, cond, cell, z="mean")`. x is in scaled space, conditions in physical units.
+Models of pulse tests, which are trained many at once, have `loss(masked_batch, noise)` and `noise_size`, and their `fit` and
+`sample` take `targets` and `prior`: see `cross_attention_cvae`.
 """
 
 from dataclasses import dataclass
@@ -22,12 +24,14 @@ class DataShape:
     """What a model must know of the data to build its layers.
 
     x_shape: shape of one sample, without the batch; slices: signal names in the order of physical slices;
-    cond_names: columns of `cond`, in order ("eol", "ecl", "c1", ..., or "chemistry=LFP" for one-hot columns).
+    cond_names: columns of `cond`, in order ("eol", "ecl", "c1", ..., or "chemistry=LFP" for one-hot columns); tokens: what
+    each element of x is, in numbers, where the preprocessing says so (pulse steps), else empty.
     """
 
     x_shape: tuple[int, ...]
     slices: tuple[str, ...]
     cond_names: tuple[str, ...]
+    tokens: tuple[tuple[float, ...], ...] = ()
 
     @property
     def x_size(self) -> int:
@@ -40,6 +44,14 @@ class Batch(NamedTuple):
     x: Tensor
     cond: Tensor
     cell: Tensor
+
+
+class MaskedBatch(NamedTuple):
+    """x (B, *x_shape) scaled; cond (B, C) physical units; mask (B,) 1.0 for rows that count, 0.0 for those that fill up."""
+
+    x: Tensor
+    cond: Tensor
+    mask: Tensor
 
 
 def restore(model: nn.Module, state: dict[str, Tensor]) -> None:
