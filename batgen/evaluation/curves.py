@@ -42,6 +42,8 @@ class CurveEvaluation:
     scored beside it. keep_conditions, keep_draws: how many test conditions keep how many draws in samples.h5.
     """
 
+    ACCEPTS = ("curves",)
+
     prior_samples: int = 50
     reconstruct_z: str = "mean"
     baselines: Mapping[str, Any] = field(default_factory=dict)
