@@ -13,12 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from batgen.build import build
-from batgen.config import without
+from batgen.config import BESIDE, without
 from batgen.errors import CheckpointError
 from batgen.models.base import DataShape, restore
 from batgen.preprocessing.conditions import Conditions
 
 VERSION = 1
+
+
+def data_shape(preprocessing: Any, conditions: Conditions) -> DataShape:
+    """What a model must know of data that went through fitted preprocessing and conditions."""
+    tokens = tuple(map(tuple, getattr(preprocessing, "tokens", ())))
+    return DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns, tokens)
 
 
 @dataclass
@@ -86,8 +92,7 @@ def load(path: str | Path) -> Trained:
     preprocessing = build(config["preprocessing"])
     preprocessing.load(content["preprocessing"])
     conditions = Conditions.from_state(content["conditions"])
-    shape = DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns)
-    model = build(without(config["model"], "optim"), shape=shape)
+    model = build(without(config["model"], *BESIDE["model"]), shape=data_shape(preprocessing, conditions))
     restore(model, content["model"])
     model.eval()
     return Trained(model, preprocessing, conditions, config, content["train_table"], content["facts"])

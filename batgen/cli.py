@@ -90,7 +90,7 @@ def _prepare(argv: Sequence[str]) -> None:
         return
     overrides.check(argv, CONF)
     cfg = overrides.compose(argv, CONF)
-    config.validate(cfg)
+    config.validate_data(cfg)
     from batgen.run import prepare_data
 
     prepare_data(cfg)

@@ -27,7 +27,7 @@ CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
 #: Nodes whose children are all built: each needs a _target_.
 COLLECTIONS = ("callbacks", "logger", "evaluation.baselines")
 #: Nodes that belong to a part of the config without being an argument of its target.
-BESIDE = {"model": {"optim"}, "data": {"curves"}}
+BESIDE = {"model": {"optim", "recipe", "recipes"}, "data": {"curves"}}
 
 
 @dataclass
@@ -116,6 +116,9 @@ def _loose_ends(cfg: DictConfig) -> Iterator[str]:
             yield f"data.curves.{key}: unknown key{did_you_mean(str(key), CURVES)}"
     if "conditions" in cfg.data and not isinstance(cfg.data.conditions, ListConfig):
         yield f"data.conditions={cfg.data.conditions}: must be a list, such as data.conditions=[eol,ecl]."
+    recipes, variant = cfg.model.get("recipes"), cfg.model.get("variant")
+    if recipes is not None and variant not in recipes:
+        yield f"model.variant={variant}: unknown variant{did_you_mean(str(variant), recipes)}"
     if "loss" in signature(cfg.model._target_).methods and not cfg.model.get("optim"):
         yield "model.optim: this model is trained by gradient and needs an optimiser. Leave model.optim as it is."
 
@@ -148,6 +151,12 @@ def validate(cfg: DictConfig) -> None:
             raise ConfigError(f"{where}: {str(error).splitlines()[0]}. Check the ${{...}} there.") from None
 
 
+def validate_data(cfg: DictConfig) -> None:
+    """Refuse a bad `data` node alone: what prepares a dataset needs no model. Raises ConfigError."""
+    if found := list(problems(cfg.data, "data")):
+        raise ConfigError("\n".join(found))
+
+
 def _bad_values(cfg: DictConfig) -> Iterator[str]:
     if cfg.protocol not in PROTOCOLS:
         yield f"protocol: {cfg.protocol!r} is none of {', '.join(PROTOCOLS)}{did_you_mean(cfg.protocol, PROTOCOLS)}"
@@ -162,13 +171,23 @@ def _bad_values(cfg: DictConfig) -> Iterator[str]:
 
 
 def _misfits(cfg: DictConfig) -> Iterator[str]:
-    model, prep = signature(cfg.model._target_), signature(cfg.preprocessing._target_)
-    accepts, produces = model.constants.get("ACCEPTS", ()), prep.constants.get("PRODUCES", "")
-    if produces not in accepts:
+    """Parts that do not go together: a preprocessing PRODUCES one kind of data, the others ACCEPT some."""
+    made = signature(cfg.preprocessing._target_).constants.get("PRODUCES", "")
+    held = signature(cfg.data._target_).constants.get("HOLDS", ("curves",))
+    if made not in held:
         yield (
-            f"preprocessing: {cfg.preprocessing._target_} makes {produces or 'nothing known'}, but {cfg.model._target_} "
-            f"takes {' or '.join(accepts) or 'nothing'}. Leave preprocessing out: the model picks its own."
+            f"data: {cfg.data.name} holds {' and '.join(held)}, but {cfg.preprocessing._target_} makes "
+            f"{made or 'nothing known'}. Use another dataset, or a model for this one (README.md says which goes with which)."
         )
+    for group in ("model", "split", "trainer", "evaluation"):
+        target = cfg[group]._target_
+        accepts = signature(target).constants.get("ACCEPTS", ())
+        if made not in accepts:
+            remedy = "preprocessing" if group == "model" else group
+            yield (
+                f"{remedy}: {cfg.preprocessing._target_} makes {made or 'nothing known'}, but {target} takes "
+                f"{' or '.join(accepts) or 'nothing'}. Leave {remedy} out: the model picks its own."
+            )
 
 
 def seeds(cfg: DictConfig) -> list[Any]:

@@ -38,13 +38,17 @@ class Generated:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """model.ckpt of a run folder: its honest part with the lowest seed, or the folder's own when it is a part itself."""
+    """A run folder's checkpoint: of its honest part with the lowest seed, or the folder's own when it is a part itself.
+
+    Runs of pulse tests have one for each case and fold, in models/: the first, unless `run` names the file itself.
+    """
     if run.is_file():
         return run
     if (run / "model.ckpt").is_file():
         return run / "model.ckpt"
     found = sorted(
-        run.glob("*-seed*/model.ckpt"), key=lambda p: (not p.parent.name.startswith("honest"), _seed(p.parent.name))
+        [*run.glob("*-seed*/model.ckpt"), *run.glob("*-seed*/models/*.ckpt"), *run.glob("models/*.ckpt")],
+        key=lambda p: (not _part(p).startswith("honest"), _seed(_part(p)), p.name),
     )
     if not found:
         hint = f" Go on with: python train.py run_dir={run} resume=true" if (run / "config.yaml").is_file() else ""
@@ -52,17 +56,26 @@ def find_checkpoint(run: Path) -> Path:
     return found[0]
 
 
+def _part(checkpoint_path: Path) -> str:
+    """The name of the part folder (such as honest-seed0) a checkpoint lies in."""
+    folder = checkpoint_path.parent
+    return folder.parent.name if folder.name == "models" else folder.name
+
+
 def _seed(part: str) -> int:
     digits = part.rpartition("-seed")[2]
     return int(digits) if digits.isdigit() else 0
 
 
-def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: int = 0) -> Generated:
-    """n cycles drawn from the prior of the run's model at `conditions`, e.g. {"eol": 800, "ecl": 50}.
+def generate(
+    run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: int = 0, prior: str | None = None
+) -> Generated:
+    """n cycles (pulse tests) drawn from the prior of the run's model at `conditions`, e.g. {"eol": 800, "ecl": 50}.
 
-    A condition that is left out takes the value of the training cycle nearest to those given. Raises ConfigError for an
-    unknown condition or one of the wrong type or sign, CheckpointError for a run without a usable model. Values outside
-    the training range are noted.
+    A condition that is left out takes the value of the training row nearest to those given. prior: for pulse tests, what
+    is assumed beyond the training SOCs (None: "slope" where the model has it). Raises ConfigError for an unknown condition
+    or one of the wrong type or sign, CheckpointError for a run without a usable model. Values outside the training range
+    are noted.
     """
     if n < 1 or not 0 <= seed < 2**63:
         raise ConfigError(f"n={n} must be 1 or more, seed={seed} from 0 to 2^63 - 1.")
@@ -72,8 +85,13 @@ def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: i
     row, filled = _complete(trained, conditions)
     if filled:
         notes.append(f"not given, taken from the nearest training cycle: {', '.join(filled)}")
-    curves = trained.generate(torch.from_numpy(row)[None], n, seed)[:, 0]
+    pulses = trained.preprocessing.PRODUCES == "pulses"
+    if prior is not None and not pulses:
+        raise ConfigError(f"prior={prior}: only runs of pulse tests take a prior. Leave it out.")
+    options = {"prior": prior or ("slope" if trained.model.has_density else "none")} if pulses else {}
+    curves = trained.generate(torch.from_numpy(row)[None], n, seed, **options)[:, 0]
     slices = trained.preprocessing.slices
+    curves = curves[..., None] if pulses else curves  # a voltage of a pulse test is a signal of one point
     signals = {s: curves[:, [i for i, o in enumerate(slices) if o == s]].mean(1) for s in dict.fromkeys(slices)}
     names = dict(zip(trained.conditions.columns, map(float, row), strict=True))
     facts = trained.facts
@@ -88,8 +106,10 @@ def generate(run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: i
         "training_seed": facts["seed"],
         "seed": seed,
     }
-    grid, axis = trained.preprocessing.axis()
-    if "time_s" not in signals:
+    grid, axis = ("point", np.zeros(1)) if pulses else trained.preprocessing.axis()
+    if pulses:
+        provenance |= {"trained_as": facts["fold"], **options}
+    elif "time_s" not in signals:
         notes.append(f"this run's curves carry no time (preprocessing.layout=video); their points lie on: {grid}")
     return Generated(signals, names, grid, axis, notes, provenance)
 
@@ -155,8 +175,10 @@ def _count(generated: Generated) -> int:
 
 def _table(generated: Generated) -> pd.DataFrame:
     n, points = next(iter(generated.signals.values())).shape
-    table = pd.DataFrame({"sample": np.repeat(np.arange(n), points), "point": np.tile(np.arange(points), n)})
-    table[f"axis_{generated.grid}"] = np.tile(generated.axis, n)
+    table = pd.DataFrame({"sample": np.repeat(np.arange(n), points)})
+    if points > 1:  # a pulse test is one row
+        table["point"] = np.tile(np.arange(points), n)
+        table[f"axis_{generated.grid}"] = np.tile(generated.axis, n)
     for name, values in generated.signals.items():
         table[name] = values.ravel()
     for name, value in generated.conditions.items():

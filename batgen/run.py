@@ -9,22 +9,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from batgen import config
-from batgen.build import build
+from batgen import config, curve_run, pulse_run
+from batgen.build import build, signature
 from batgen.console import console
 from batgen.errors import CheckpointError
 from batgen.files import replacing, write_json
 from batgen.folder import claim
-from batgen.part import check_settings, run_part
 from batgen.processes import main_process
 from batgen.provenance import provenance
-from batgen.report.figures import draw_all
-from batgen.report.table import print_tables, to_markdown
 
 
 @dataclass
 class Result:
-    """What a run leaves: its folder, all metric rows, and the score a search would minimise (Total CRPS, mean over parts)."""
+    """What a run leaves: its folder, all metric rows, and the score a search would minimise (mean over parts): Total CRPS
+    of curves, MAPE of SOH of pulse tests."""
 
     folder: Path
     rows: list[dict[str, Any]]
@@ -38,37 +36,43 @@ def train(cfg: DictConfig, folder: Path) -> Result:
     """
     started, out = time.time(), console()
     folder = Path(folder).resolve()
+    family = curve_run if signature(cfg.preprocessing._target_).constants["PRODUCES"] == "curves" else pulse_run
     for protocol in config.protocols(cfg):
-        check_settings(config.resolved(cfg, protocol, config.seeds(cfg)[0]))
+        family.check_settings(config.resolved(cfg, protocol, config.seeds(cfg)[0]))
     if main_process():
         claim(folder, cfg)
     rows: list[dict[str, Any]] = []
     figures: dict[str, list[Path]] = {}
     for protocol in config.protocols(cfg):
-        for seed in config.seeds(cfg):
-            part = folder / f"{protocol}-seed{seed}"
+        parts = {seed: folder / f"{protocol}-seed{seed}" for seed in config.seeds(cfg)}
+        todo = []
+        for seed, part in parts.items():
             if (part / "metrics.json").is_file():
                 out.print(f"{part.name}: done before, read from {part / 'metrics.json'}")
                 rows += json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
             else:
-                try:
-                    rows += run_part(config.resolved(cfg, protocol, seed), part, folder, out)
-                except KeyboardInterrupt:
-                    out.print(f"\nStopped. Go on with: python train.py run_dir={_short(folder)} resume=true")
-                    raise
-            if protocol not in figures and main_process():  # of the first seed: more would show the same
-                figures[protocol] = draw_all(part, folder / "figures" / (protocol if cfg.protocol == "both" else ""))
+                todo.append(seed)
+        if todo:
+            confs = [config.resolved(cfg, protocol, seed) for seed in todo]
+            try:
+                rows += family.run_parts(confs, [parts[seed] for seed in todo], folder, out)
+            except KeyboardInterrupt:
+                out.print(f"\nStopped. Go on with: python train.py run_dir={_short(folder)} resume=true")
+                raise
+        if main_process():  # of the first seed: more would show the same
+            drawn = folder / "figures" / (protocol if cfg.protocol == "both" else "")
+            figures[protocol] = family.draw(parts[config.seeds(cfg)[0]], drawn)
     if not main_process():
         return Result(folder, rows, float("nan"))
     write_json(folder / "metrics.json", {"rows": rows})
     with replacing(folder / "metrics.md") as temporary:
-        temporary.write_text(to_markdown(rows), encoding="utf-8")
+        temporary.write_text(family.to_markdown(rows), encoding="utf-8")
     write_json(folder / "run.json", _record(cfg, folder, started))
-    print_tables(rows, out)
-    for drawn in figures.values():
-        out.print(f"figure: {_short(drawn[0])}  ({len(drawn)} in {_short(drawn[0].parent)})")
+    family.print_tables(rows, out)
+    for made in figures.values():
+        out.print(f"figure: {_short(made[0])}  ({len(made)} in {_short(made[0].parent)})")
     out.print(f"folder: {_short(folder)}")
-    return Result(folder, rows, _score(rows))
+    return Result(folder, rows, family.score(rows))
 
 
 def resume_training(folder: Path) -> Result:
@@ -90,7 +94,9 @@ def prepare_data(cfg: DictConfig) -> None:
     from batgen.data.describe import report
     from batgen.data.store import open_store
 
-    source = build(config.without(config.resolved(cfg, config.protocols(cfg)[0], 0)["data"], "curves"))
+    node = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(node, dict)
+    source = build(config.without({str(k): v for k, v in node.items()}, *config.BESIDE["data"]))
     out, started = console(), time.time()
     store = open_store(source, cycles=cfg.cycles)
     out.print(report(store))
@@ -109,18 +115,13 @@ def _record(cfg: DictConfig, folder: Path, started: float) -> dict[str, Any]:
     from batgen.checkpoint import load
 
     parts = {}
-    for path in sorted(folder.glob("*-seed*/model.ckpt")):
+    for path in sorted([*folder.glob("*-seed*/model.ckpt"), *folder.glob("*-seed*/models/*.ckpt")]):
         trained = load(path)
-        parts[path.parent.name] = {
+        parts[str(path.relative_to(folder).with_suffix(""))] = {
             **trained.facts,
             "parameters": sum(p.numel() for p in trained.model.parameters()),
         }
     return {**provenance(started), "seed": config.seeds(cfg), "parts": parts}
-
-
-def _score(rows: list[dict[str, Any]]) -> float:
-    found = [r["value"] for r in rows if r["role"] == "model" and r["metric"] == "CRPS" and r["signal"] == "Total"]
-    return sum(found) / len(found) if found else float("nan")
 
 
 def _short(path: Path) -> str:

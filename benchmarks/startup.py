@@ -26,7 +26,7 @@ def _phases() -> None:
     marks.append(time.time())
     import batgen.run
     import batgen.training.fit  # noqa: F401
-    from batgen.part import new_model, prepare
+    from batgen.curve_part import new_model, prepare
 
     marks.append(time.time())
     conf = config.resolved(cfg, "honest", 0)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from batgen import config, overrides
 from batgen.build import signature
@@ -21,10 +21,29 @@ CHOICES = [
 ]
 
 
+#: A model of each family: curves is the default's.
+BESIDE = {"curves": [], "pulses": ["model=cross_attention_cvae"]}
+
+
+def _beside(choice: str) -> list[str]:
+    """What else to choose, so that `choice` fits: read from the constants of what it builds."""
+    group, name = choice.split("=")
+    if group == "experiment":
+        return BESIDE["pulses"] if name.startswith("pulse_") else []
+    own = OmegaConf.load(CONF / group / f"{name}.yaml")
+    if not isinstance(own, DictConfig) or "_target_" not in own:
+        return []
+    known = signature(own._target_).constants
+    takes = known.get("HOLDS") or known.get("ACCEPTS") or [known.get("PRODUCES", "curves")]
+    family = "curves" if "curves" in takes else takes[0]
+    return [] if group == "model" else BESIDE[family]
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_validates(choice: str) -> None:
-    overrides.check([choice], CONF)
-    config.validate(overrides.compose([choice], CONF))
+    words = [*_beside(choice), choice]
+    overrides.check(words, CONF)
+    config.validate(overrides.compose(words, CONF))
 
 
 def test_every_leaf_that_builds_something_has_a_target() -> None:

@@ -59,7 +59,7 @@ def file_hashes(files: list[Path]) -> dict[str, str]:
 
 
 def data_hash(source: Source, hashes: dict[str, str]) -> str:
-    """sha256 over contents, configuration (without the folder, which differs between machines) and versions."""
-    config = {key: value for key, value in source_config(source).items() if key != "folder"}
+    """sha256 over contents, configuration (without folder and file, which differ between machines) and versions."""
+    config = {key: value for key, value in source_config(source).items() if key not in ("folder", "file")}
     identity = {"files": hashes, "config": config, "version": source.version, "schema": SCHEMA}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

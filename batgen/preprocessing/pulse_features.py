@@ -7,7 +7,7 @@ import pandas as pd
 
 from batgen.data.pulse_table import voltage_columns
 from batgen.errors import ConfigError, DataError
-from batgen.preprocessing.pulse_steps import descriptors
+from batgen.preprocessing.pulse_steps import MOST, descriptors
 from batgen.preprocessing.scaler import SignalScaler
 
 #: Conditions that a table of several battery types needs besides SOC and SOH.
@@ -41,8 +41,9 @@ class PulseFeatures:
 
     @property
     def tokens(self) -> np.ndarray:
-        """float32 (F, T): the columns `pulse_steps.DESCRIPTORS`. Raises ConfigError for more than 41 voltages."""
-        return descriptors(len(self.slices))
+        """float32 (F, T): the columns `pulse_steps.DESCRIPTORS`; (0, T) where there are more voltages than steps known."""
+        count = len(self.slices)
+        return descriptors(count) if count <= MOST else descriptors(MOST)[:0]
 
     # ---- reading -------------------------------------------------------------------------------------------------
     def names(self, table: pd.DataFrame) -> list[str]:

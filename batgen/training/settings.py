@@ -21,6 +21,8 @@ class Training:
     (null decides by size). save_every_s: at most so many seconds of work are lost when a run is killed.
     """
 
+    ACCEPTS = ("curves",)
+
     max_epochs: int = 1000
     batch_size: int = 128
     patience: int = 100

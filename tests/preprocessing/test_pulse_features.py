@@ -154,8 +154,7 @@ def test_more_voltages_than_the_published_test_has_make_no_tokens() -> None:
     p = prep()
     p.fit(p.read(pulse_table(voltages=45)))
     assert p.x_shape == (45,)
-    with pytest.raises(ConfigError, match=r"45 voltages, but .* U1\.\.U41"):
-        _ = p.tokens
+    assert len(p.tokens) == 0  # the model that wants them says so
 
 
 def test_config_builds() -> None:

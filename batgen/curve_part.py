@@ -15,7 +15,7 @@ from torch import nn
 
 from batgen import checkpoint
 from batgen.build import build, signature
-from batgen.config import without
+from batgen.config import BESIDE, without
 from batgen.data.samples import sample_table
 from batgen.data.split import Split, from_json, to_json
 from batgen.data.store import Store, open_store
@@ -69,7 +69,7 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
         name: Batch(torch.from_numpy(preprocessing.transform(curves[i])), cond[i], cells[i])
         for name, i in parts.items()
     }
-    shape = DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns)
+    shape = checkpoint.data_shape(preprocessing, conditions)
     real = preprocessing.physical(curves[parts["test"]])
     return Prepared(store, table, parts, preprocessing, conditions, shape, rows, real, notes + lost)
 
@@ -180,7 +180,7 @@ def new_model(node: dict[str, Any], shape: DataShape, seed: int) -> Callable[[Ba
 
     def make(train: Batch) -> nn.Module:
         torch.manual_seed(seed)
-        model: nn.Module = build(without(node, "optim"), shape=shape)
+        model: nn.Module = build(without(node, *BESIDE["model"]), shape=shape)
         model.fit(train.x, train.cond, train.cell)  # type: ignore[operator]
         return model
 
