@@ -76,11 +76,20 @@ class Part:
 
 
 def check_settings(conf: dict[str, Any]) -> None:
-    """Build what costs nothing, so that a wrong value is refused before data are read or anything is trained."""
+    """Build what costs little, the split of the data too, so that nothing is refused after another protocol was trained."""
     build(conf["trainer"]).on(conf["device"])
-    build(conf["split"])
     build(conf["preprocessing"])
     PulseEvaluation(**without(conf["evaluation"], "_target_"))
+    build(conf["split"]).members(pulse_table(conf)[1], conf["seed"])
+
+
+def pulse_table(conf: dict[str, Any]) -> tuple[Store, pd.DataFrame]:
+    """The store of the dataset and its table of pulse tests. Raises DataError where there are none."""
+    store = open_store(build(without(conf["data"], *BESIDE["data"])))
+    table = store.pulses()
+    if table is None:
+        raise DataError(f"{store.source.name} has no pulse tests. Use data=pulse, data=pulse_csv or data=sim.")
+    return store, table
 
 
 def prepare(conf: dict[str, Any], folder: Path) -> Part:
@@ -88,10 +97,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
 
     Raises DataError or ConfigError on bad input.
     """
-    store = open_store(build(without(conf["data"], *BESIDE["data"])))
-    table = store.pulses()
-    if table is None:
-        raise DataError(f"{store.source.name} has no pulse tests. Use data=pulse, data=pulse_csv or data=sim.")
+    store, table = pulse_table(conf)
     split: UnseenSoc = build(conf["split"])
     saved = folder / "splits.json"
     if saved.is_file():

@@ -38,14 +38,15 @@ def _timed(job: Callable[[], None]) -> float:
 def _job(variant: str) -> Callable[[], None]:
     from batgen import cli, config, overrides
     from batgen.build import build
-    from batgen.data.store import open_store
-    from batgen.pulse_part import new_model
+    from batgen.pulse_part import fitted_rows, new_model, pulse_table
     from batgen.training.ensemble import Member, train_ensemble
 
     data = ["data=pulse"] if os.environ.get("BATGEN_DATA_DIR") else ["data=sim"]
     words = ["model=cross_attention_cvae", f"model.variant={variant}", *data]
     conf = config.resolved(overrides.compose(words, cli.CONF), "paper", 0)
-    preprocessing, conditions, rows = _rows(conf, open_store(build(config.without(conf["data"], "curves"))))
+    table = pulse_table(conf)[1]
+    train = build(conf["split"]).members(table, 0)[0].train
+    preprocessing, conditions, rows = fitted_rows(conf, table, train)
     settings = build(conf["trainer"]).on("cpu")
 
     def fresh() -> Any:
@@ -55,15 +56,6 @@ def _job(variant: str) -> Callable[[], None]:
         train_ensemble([Member(fresh(), rows, 0)], settings, lambda p: build(conf["model"]["optim"], p))
 
     return (lambda: _plain_loop(fresh(), rows, settings)) if variant == "paper" else side_by_side
-
-
-def _rows(conf: dict[str, Any], store: Any) -> tuple[Any, Any, Any]:
-    from batgen.pulse_part import fitted_rows
-
-    table = store.pulses()
-    from batgen.build import build
-
-    return fitted_rows(conf, table, build(conf["split"]).members(table, 0)[0].train)
 
 
 def _plain_loop(model: Any, rows: Any, settings: Any) -> None:

@@ -95,7 +95,9 @@ class Generator:
 
     @property
     def has_density(self) -> bool:
-        return bool(self.model.has_density) and not self.shifted
+        """Whether SOH can be inferred by inversion. Latent scaling is defined over all SOCs wanted in one call, and an
+        inversion asks for one SOC at a time."""
+        return bool(self.model.has_density) and not self.shifted and self.prior != "latent_scaling"
 
     def draw(self, rows: pd.DataFrame, n: int) -> np.ndarray:
         """(n, N, F) V at the conditions of `rows`."""
