@@ -25,7 +25,9 @@ from batgen.evaluation.rows import metric_rows
 
 #: What `average` is the mean of: the generator read both ways, alone and with the measured rows.
 AVERAGED = ("inversion", "generated", "generated+measured")
-OURS = (*AVERAGED, "average", "inversion_soc_unknown", "published_forest")
+#: The inversion and the best estimator on measured rows: what the generator adds to it.
+WITH_GP = "inversion+GP"
+OURS = (*AVERAGED, "average", WITH_GP, "inversion_soc_unknown", "published_forest")
 
 
 @dataclass
@@ -42,6 +44,10 @@ def score_member(
     """Everything known of one model on its test rows, under each prior, and of the baselines on the same rows."""
     tables: list[pd.DataFrame] = []
     voltages: dict[tuple[str, str, str], Voltages] = {}
+    types = [(tested, task.train[task.train["battery"] == battery]) for battery, tested in task.test.groupby("battery")]
+    measured = [by_measured_rows(train, task, tested) for tested, train in types]
+    for (tested, _), known in zip(types, measured, strict=True):
+        tables += [_tidy(tested, "any", method, values) for method, values in known.items()]
     for prior in priors:
         ours = Generator(model, task, prior, settings.published_shift_V)
         made = generated_rows(ours, settings)
@@ -49,24 +55,23 @@ def score_member(
         others = {name: Generator(m, task, prior, {}) for name, m in baselines.items() if prior in ("none", "slope")}
         for name, other in others.items():
             voltages["baseline", name, prior] = _voltages(other, settings)
-        for battery, tested in task.test.groupby("battery"):
-            train = task.train[task.train["battery"] == battery]
-            found: dict[str, np.ndarray] = {}
-            if ours.has_density:
-                found |= infer(ours, tested, settings)
+        for (tested, train), known in zip(types, measured, strict=True):
+            found = infer(ours, tested, settings) if ours.has_density else {}
             found |= by_regression(train, task, made, tested)
-            point = [
-                values[:, 0] if values.ndim == 2 else values for values in (found[m] for m in AVERAGED if m in found)
-            ]
-            found["average"] = np.mean(point, axis=0)
+            found["average"] = _mean([found[m] for m in AVERAGED if m in found])
+            if "inversion" in found:
+                found[WITH_GP] = _mean([found["inversion"], known["gaussian_process"]])
             for name, other in others.items():
                 if other.has_density:
                     found[name] = infer(other, tested, PulseEvaluation(soc_unknown=False))["inversion"]
-            if prior == priors[0]:
-                measured = by_measured_rows(train, task, tested)
-                tables += [_tidy(tested, "any", method, values) for method, values in measured.items()]
             tables += [_tidy(tested, prior, method, values) for method, values in found.items()]
     return Scores(pd.concat(tables, ignore_index=True), voltages)
+
+
+def _mean(estimates: list[np.ndarray]) -> np.ndarray:
+    """(N,) from estimates (N,), or (N, 3) with the ends of an interval after them."""
+    mean: np.ndarray = np.mean([e[:, 0] if e.ndim == 2 else e for e in estimates], axis=0)
+    return mean
 
 
 def _voltages(generator: Generator, settings: PulseEvaluation) -> Voltages:

@@ -16,6 +16,7 @@ OURS = {
     "generated": "generated",
     "generated+measured": "gen. +\nmeas.",
     "average": "average",
+    "inversion+GP": "inv. +\nGP",
     "published_forest": "forest\nas publ.",
 }
 BASELINES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batgen.evaluation.pulse_scores import AVERAGED, score_member, soh_rows, voltage_rows
+from batgen.evaluation.pulse_scores import AVERAGED, WITH_GP, score_member, soh_rows, voltage_rows
 from batgen.evaluation.pulses import IDENTITY, PulseEvaluation, Voltages
 from tests.evaluation.planted_task import FEATURES, TEST_SOC, Knowing, task
 
@@ -29,7 +29,7 @@ def test_every_method_has_one_row_a_test_row() -> None:
     found = scored()
     tests = task().test
     assert set(found["method"]) == {
-        *AVERAGED, *MEASURED, "average", "inversion_soc_unknown", "published_forest", "surface",
+        *AVERAGED, *MEASURED, "average", WITH_GP, "inversion_soc_unknown", "published_forest", "surface",
     }  # fmt: skip
     for method, rows in found.groupby("method"):
         wanted = tests[tests["test_set"] == "grid"] if method == "published_forest" else tests
@@ -44,6 +44,8 @@ def test_average_is_the_mean_of_three() -> None:
     found = scored()
     three = np.mean([of(found, method)["estimate"] for method in AVERAGED], axis=0)
     np.testing.assert_allclose(of(found, "average")["estimate"], three, rtol=1e-12)
+    both = of(found, "inversion")["estimate"].to_numpy() + of(found, "gaussian_process", "any")["estimate"].to_numpy()
+    np.testing.assert_allclose(of(found, WITH_GP)["estimate"], both / 2, rtol=1e-12)
     # Without a density there is no inversion: the mean of the two others.
     found = scored(model=Knowing(has_density=False))
     assert "inversion" not in set(found["method"])
@@ -72,9 +74,10 @@ def test_priors_have_rows_of_their_own_and_measured_baselines_come_once() -> Non
     )
     methods = found.predictions.groupby("prior")["method"].agg(set)
     assert methods["any"] == MEASURED
-    assert methods["slope"] == {*AVERAGED, "average", "published_forest", "surface"}
-    assert methods["latent_scaling"] == {*AVERAGED, "average", "published_forest"}  # a surface has no latents
-    assert methods["published_shift"] == {"generated", "generated+measured", "average", "published_forest"}
+    generated = {"generated", "generated+measured", "average", "published_forest"}
+    assert methods["slope"] == {*generated, "inversion", WITH_GP, "surface"}
+    # No inversion: latent scaling is defined over all SOCs at once, a shift has no width. A surface knows neither.
+    assert methods["latent_scaling"] == methods["published_shift"] == generated
     assert not found.predictions.duplicated([*IDENTITY, "prior", "method"]).any()
     assert set(found.voltages) == {
         ("model", "", "slope"), ("model", "", "latent_scaling"), ("model", "", "published_shift"),

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from batgen.report.figures.style import CYCLE, sheet, styled
 from batgen.report.pulse_part import PulsePart, Setting, soc_levels
 
-_OURS = ("inversion", "generated", "generated+measured", "average", "published_forest")
+_OURS = ("inversion", "generated", "generated+measured", "average", "inversion+GP", "published_forest")
 _BASELINES = ("surface", "gaussian_process", "ridge", "forest", "nearest_soc", "constant")
 _GREYS = ("#222222", "#444444", "#666666", "#888888", "#A0A0A0", "#BBBBBB")
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1)), "--", ":", "-.", (0, (6, 3)))
