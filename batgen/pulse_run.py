@@ -44,20 +44,18 @@ def run_parts(
     rows: list[dict[str, Any]] = []
     with Bar(console, "scoring", sum(len(p.folds) for p in parts)) as advance:
         for part in parts:
-            rows += _score_part(part, advance)
+            rows += _score_part(part, advance, _published_rows(part) if part is first else [])
     return rows
 
 
-def _score_part(part: Part, advance: Any) -> list[dict[str, Any]]:
+def _score_part(part: Part, advance: Any, published_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     settings = PulseEvaluation(**without(part.conf["evaluation"], "_target_"))
     scored = []
     for fold in part.folds:
         scored.append(_score_fold(part, fold, settings))
         advance(1)
     predictions = pd.concat([s.predictions for s in scored], ignore_index=True)
-    rows = [row for case in part.cases for row in _case_rows(part, case, predictions, scored)]
-    if (part.conf["protocol"] == "paper" and part.conf["seed"] == 0) or part.conf["protocol"] == "honest":
-        rows += _published_rows(part)
+    rows = [row for case in part.cases for row in _case_rows(part, case, predictions, scored)] + published_rows
     with replacing(part.folder / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False, float_format="%.6g")
     groups: dict[tuple[str, str, str], list[Voltages]] = {}
