@@ -117,7 +117,8 @@ def _record(cfg: DictConfig, folder: Path, started: float) -> dict[str, Any]:
     parts = {}
     for path in sorted([*folder.glob("*-seed*/model.ckpt"), *folder.glob("*-seed*/models/*.ckpt")]):
         trained = load(path)
-        parts[str(path.relative_to(folder).with_suffix(""))] = {
+        name = path.parent if path.name == "model.ckpt" else path.with_suffix("")
+        parts[name.relative_to(folder).as_posix()] = {
             **trained.facts,
             "parameters": sum(p.numel() for p in trained.model.parameters()),
         }

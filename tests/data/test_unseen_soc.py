@@ -273,7 +273,8 @@ def test_data_that_cannot_be_split(table: pd.DataFrame, fields: dict, error: typ
     ],
 )
 def test_configs_choose_the_published_cases(choice: str, cases: str) -> None:
-    cfg = overrides.compose([choice], CONF)
+    beside = [] if choice.startswith("experiment") else ["model=cross_attention_cvae"]
+    cfg = overrides.compose([*beside, choice], CONF)
     config.validate(cfg)
     paper, honest = (build(config.resolved(cfg, protocol, 0)["split"]) for protocol in ("paper", "honest"))
     assert (paper.cells, honest.cells) == ("shared", "disjoint")
