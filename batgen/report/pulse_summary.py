@@ -12,10 +12,10 @@ Row = Mapping[str, Any]
 
 #: method -> head; also the order of the columns. Other methods follow under their own name.
 OURS = {
-    "inversion": "inversion",
-    "generated": "generated",
+    "inversion": "inver-\nsion",
+    "generated": "gener-\nated",
     "generated+measured": "gen. +\nmeas.",
-    "average": "average",
+    "average": "aver-\nage",
     "inversion+GP": "inv. +\nGP",
     "published_forest": "forest\nas publ.",
 }

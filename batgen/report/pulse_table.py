@@ -12,8 +12,8 @@ from batgen.report.pulse_summary import Column, Grid, Line, PulseBlock, Row, sum
 from batgen.report.summary import Value
 
 _HEAD_STYLES = {"model": "cyan", "paper": "magenta"}
-_PUBLISHED = "published\nwithout\n→ with"
-_PUBLISHED_ELSEWHERE = "published\n(paper\nsplit)"
+_PUBLISHED = "publ.\nwithout\n→ with"
+_PUBLISHED_ELSEWHERE = "publ.\n(paper\nsplit)"
 
 
 def print_pulse_tables(rows: Iterable[Row], console: Console | None = None) -> None:
@@ -37,7 +37,10 @@ def pulse_markdown(rows: Iterable[Row]) -> str:
         text += [f"## {block.title}", "", f"{block.caption}. Bold: best of ours and the baselines.", ""]
         for grid in (block.error, block.detail):
             heads = [
-                (f"{head} [{unit}]" if unit else head).replace("-\n", "").replace("\n", " ")
+                (f"{head} [{unit}]" if unit else head)
+                .replace("-\n", "")
+                .replace("\n", " ")
+                .replace("publ.", "published")
                 for head, unit, _ in _shown_columns(block, grid)
             ]
             if not heads:
