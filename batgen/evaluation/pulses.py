@@ -117,8 +117,8 @@ class Generator:
         unknown = sorted(set(rows["battery"]) - set(self.shifts))
         if unknown:
             raise ConfigError(
-                f"evaluation.priors: published_shift has no value for {unknown[0]}. Give one with "
-                f"+evaluation.published_shift_V.{unknown[0].replace('.', '_')}=V, or leave published_shift out."
+                f"evaluation.priors: published_shift has no value for {unknown[0]}. Add one to "
+                "evaluation.published_shift_V in conf/evaluation/pulses.yaml, or leave published_shift out."
             )
         soc, known = rows["soc"].to_numpy(float), self.task.train_soc
         second = known[min(1, len(known) - 1)]
@@ -147,7 +147,8 @@ def generated_rows(generator: Generator, settings: PulseEvaluation) -> tuple[pd.
 
 def infer(generator: Generator, tested: pd.DataFrame, settings: PulseEvaluation) -> dict[str, np.ndarray]:
     """SOH of rows of one battery type by Bayes' rule: "inversion" and, where wanted, "inversion_soc_unknown", (N, 3) each:
-    posterior mean and the ends of the central 90 % interval. The prior is flat over the training SOHs and a margin."""
+    posterior mean and the ends of the central 90 % interval. The prior is flat over the training SOHs and a margin; an
+    unknown SOC is flat between the lowest and the highest SOC of training and tested rows."""
     task, known = generator.task, generator.task.train
     known = known[known["battery"] == tested["battery"].iloc[0]]
     volts, soc = task.volts(tested), tested["soc"].to_numpy(float).round(3)

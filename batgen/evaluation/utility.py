@@ -174,8 +174,8 @@ def gaussian_process(
     how smooth SOH is between three SOCs (a scale of its own for SOC nearly doubles the MAPE of cases 0-3). Those at
     SOCs that some training rows have, of calibration cells or generated, are answered with a scale of its own for SOC
     and more weight on U1, so that they lean on rows of like SOC. Measured, MAPE in %: cases 0-3 on the paper split NMC
-    1.70, LMO 1.62, cells disjoint 1.99 and 1.94; cases 4-7 with three calibration cells 1.34 and 2.12 (1.82 and 2.84
-    without the second form), cells disjoint 1.35 and 2.32. The two weights and the root were chosen on these cases.
+    1.70, LMO 1.62, cells disjoint 1.96 and 1.93; cases 4-7 with three calibration cells 1.26 and 2.12, cells disjoint
+    1.37 and 2.44. The two weights and the root were chosen on these cases.
     """
     seen = (np.abs(test_soc[:, None] - np.unique(soc)) < SAME_SOC).any(axis=1)
     result = np.empty(len(test_volts))

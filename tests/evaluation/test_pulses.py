@@ -80,7 +80,7 @@ def test_published_shift_adds_its_volts_beyond_the_training_socs_alone() -> None
     assert expected.max() == pytest.approx(0.172)
     np.testing.assert_allclose(difference, np.broadcast_to(expected[:, None], difference.shape), atol=1e-12)
     assert not shifted.has_density
-    with pytest.raises(ConfigError, match=r"no value for AAA_1Ah.*published_shift_V\.AAA_1Ah=V"):
+    with pytest.raises(ConfigError, match=r"no value for AAA_1Ah.*published_shift_V in conf"):
         Generator(Knowing(), t, "published_shift", {"LMO_10Ah": 0.095}).draw(t.test, 1)
 
 
