@@ -16,6 +16,7 @@ from batgen.build import build
 from batgen.config import BESIDE, without
 from batgen.errors import CheckpointError
 from batgen.models.base import DataShape, restore
+from batgen.models.sequence_base import SequenceShape
 from batgen.preprocessing.conditions import Conditions
 
 VERSION = 1
@@ -25,6 +26,11 @@ def data_shape(preprocessing: Any, conditions: Conditions) -> DataShape:
     """What a model must know of data that went through fitted preprocessing and conditions."""
     tokens = tuple(map(tuple, getattr(preprocessing, "tokens", ())))
     return DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns, tokens)
+
+
+def sequence_shape(preprocessing: Any) -> SequenceShape:
+    """The same for cycle sequences."""
+    return SequenceShape(**preprocessing.shape())
 
 
 @dataclass
@@ -92,7 +98,9 @@ def load(path: str | Path) -> Trained:
     preprocessing = build(config["preprocessing"])
     preprocessing.load(content["preprocessing"])
     conditions = Conditions.from_state(content["conditions"])
-    model = build(without(config["model"], *BESIDE["model"]), shape=data_shape(preprocessing, conditions))
+    sequences = hasattr(preprocessing, "shape")
+    shape = sequence_shape(preprocessing) if sequences else data_shape(preprocessing, conditions)
+    model = build(without(config["model"], *BESIDE["model"]), shape=shape)
     restore(model, content["model"])
     model.eval()
     return Trained(model, preprocessing, conditions, config, content["train_table"], content["facts"])

@@ -24,10 +24,21 @@ GIVEN = (
 )
 #: What a dataset says of its curves, for the preprocessing.
 CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
+#: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
+SEQUENCES = ("targets", "inputs", "covariates", "statics", "capacity", "stride", "horizon", "cuts", "until")
+SEQUENCES += ("static_noise", "static_dropout")
 #: Nodes whose children are all built: each needs a _target_.
 COLLECTIONS = ("callbacks", "logger", "evaluation.baselines")
+#: A dataset within a pool of datasets.
+_MEMBER = re.compile(r"^data\.sources\.\w+$")
+#: What `finetune` says: the run to start from, what of its models is trained, whose scaler is used.
+FINETUNE = {
+    "run": None,
+    "train": ("all", "decoder", "heads", "heads_and_attention"),
+    "scaler": ("source", "refit"),
+}
 #: Nodes that belong to a part of the config without being an argument of its target.
-BESIDE = {"model": {"optim", "recipe", "recipes"}, "data": {"curves"}}
+BESIDE = {"model": {"optim", "recipe", "recipes"}, "data": {"curves", "sequences"}}
 
 
 @dataclass
@@ -36,7 +47,7 @@ class TrainConfig:
 
     cycles: how much of each cell is used (curve models: equivalent cycle life 1..cycles). seed: an int, or a list that is
     trained one after the other. device: "cpu", "cuda", or null to follow the trainer. protocol: honest, paper or both.
-    resume: go on in `run_dir` with that folder's own config.
+    resume: go on in `run_dir` with that folder's own config. finetune: start from the models of another run.
     """
 
     data: Any = field(default_factory=dict)
@@ -54,6 +65,7 @@ class TrainConfig:
     protocol: str = "honest"
     run_dir: str = ""
     resume: bool = False
+    finetune: Any = field(default_factory=dict)
 
 
 ROOT_KEYS = tuple(f.name for f in fields(TrainConfig))
@@ -84,7 +96,7 @@ def problems(node: Any, path: str) -> Iterator[str]:
         return
     keys, target = {str(k) for k in node}, str(node.get("_target_"))
     given = next((names for where, names in GIVEN if where.fullmatch(path)), set())
-    beside = BESIDE.get(path, set())
+    beside = BESIDE.get(_MEMBER.sub("data", path), set())
     if "_target_" in keys:
         try:
             sig = signature(target)
@@ -111,9 +123,11 @@ def _loose_ends(cfg: DictConfig) -> Iterator[str]:
         for key, child in (OmegaConf.select(cfg, name) or {}).items():
             if not isinstance(child, DictConfig) or "_target_" not in child:
                 yield f"{name}.{key}: must be a node with a _target_, such as {name}.{key}._target_=package.module.Class."
-    for key in cfg.data.get("curves") or {}:
-        if key not in CURVES:
-            yield f"data.curves.{key}: unknown key{did_you_mean(str(key), CURVES)}"
+    yield from _finetune(cfg)
+    for node, known in (("curves", CURVES), ("sequences", SEQUENCES)):
+        for key in cfg.data.get(node) or {}:
+            if key not in known:
+                yield f"data.{node}.{key}: unknown key{did_you_mean(str(key), known)}"
     if "conditions" in cfg.data and not isinstance(cfg.data.conditions, ListConfig):
         yield f"data.conditions={cfg.data.conditions}: must be a list, such as data.conditions=[eol,ecl]."
     recipes, variant = cfg.model.get("recipes"), cfg.model.get("variant")
@@ -121,6 +135,19 @@ def _loose_ends(cfg: DictConfig) -> Iterator[str]:
         yield f"model.variant={variant}: unknown variant{did_you_mean(str(variant), recipes)}"
     if "loss" in signature(cfg.model._target_).methods and not cfg.model.get("optim"):
         yield "model.optim: this model is trained by gradient and needs an optimiser. Leave model.optim as it is."
+
+
+def _finetune(cfg: DictConfig) -> Iterator[str]:
+    for key in cfg.finetune:
+        if key not in FINETUNE:
+            yield f"finetune.{key}: unknown key{did_you_mean(str(key), FINETUNE)}"
+    for key in ("train", "scaler"):
+        choices, given = FINETUNE[key], cfg.finetune.get(key)
+        if choices is not None and given not in choices:
+            yield f"finetune.{key}={given}: it must be one of {', '.join(choices)}."
+    made = signature(cfg.preprocessing._target_).constants.get("PRODUCES", "")
+    if cfg.finetune.get("run") is not None and made != "sequences":
+        yield f"finetune.run: only forecasters of sequences start from another run, not models of {made}. Leave it out."
 
 
 def validate(cfg: DictConfig) -> None:

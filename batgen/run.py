@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from batgen import config, curve_run, pulse_run
+from batgen import config, curve_run, pulse_run, sequence_run
 from batgen.build import build, signature
 from batgen.console import console
 from batgen.errors import CheckpointError
@@ -17,6 +17,9 @@ from batgen.files import replacing, write_json
 from batgen.folder import claim
 from batgen.processes import main_process
 from batgen.provenance import provenance
+
+#: What a run does with its data is read from what the preprocessing PRODUCES.
+_FAMILIES: dict[str, Any] = {"curves": curve_run, "pulses": pulse_run, "sequences": sequence_run}
 
 
 @dataclass
@@ -36,7 +39,7 @@ def train(cfg: DictConfig, folder: Path) -> Result:
     """
     started, out = time.time(), console()
     folder = Path(folder).resolve()
-    family = curve_run if signature(cfg.preprocessing._target_).constants["PRODUCES"] == "curves" else pulse_run
+    family = _FAMILIES[signature(cfg.preprocessing._target_).constants["PRODUCES"]]
     for protocol in config.protocols(cfg):
         family.check_settings(config.resolved(cfg, protocol, config.seeds(cfg)[0]))
     if main_process():

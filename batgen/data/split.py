@@ -28,7 +28,7 @@ _GROUP_COLUMN = {"cell": "cell_id", "policy": "policy"}
 class Split:
     """How to split. `seed` None takes the seed of the run; `by` is the column of kind `condition`."""
 
-    ACCEPTS = ("curves",)
+    ACCEPTS = ("curves", "sequences")
 
     kind: str
     train: float

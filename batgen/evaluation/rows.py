@@ -23,6 +23,19 @@ METRICS: dict[str, tuple[str | None, str]] = {
     "coverage_90": ("1", ""),
     "interval_width_90": ("1", "lower"),
     "voltage_MAE": ("mV", "lower"),
+    "medAE": (None, "lower"),
+    "clamp_RMSE": (None, "lower"),
+    "EOL_error_median": ("cycles", "lower"),
+    "EOL_error_mean": ("cycles", "lower"),
+    "EOL_never_reached": ("1", "lower"),
+    "EOL_coverage": ("1", ""),
+    "range_ratio": ("1", "one"),
+    "between_cell_ratio": ("1", "one"),
+    "coverage_80": ("1", ""),
+    "miscalibration_area": ("1", "lower"),
+    "miscalibration_area_normal": ("1", "lower"),
+    "sharpness": (None, "lower"),
+    "crossing_rate": ("1", "lower"),
 }
 
 _PULSE_VOLTAGE = re.compile(r"U\d+")
@@ -31,11 +44,12 @@ _PULSE_VOLTAGE = re.compile(r"U\d+")
 def unit_of(signal: str) -> str:
     """The unit at the end of a signal's name ("voltage_V" -> "V"); "mixed" for the Total.
 
-    The names of the pulse table have none: its SOH is a fraction ("1"), its U1, U2, ... are in "V".
+    The names of the pulse table have none: its SOH is a fraction ("1"), its U1, U2, ... are in "V". Nor has a
+    coulombic efficiency, which is a fraction.
     """
     if signal == TOTAL:
         return "mixed"
-    if signal == "SOH":
+    if signal in ("SOH", "coulombic_efficiency"):
         return "1"
     return "V" if _PULSE_VOLTAGE.fullmatch(signal) else signal.rpartition("_")[2]
 

@@ -116,26 +116,33 @@ def _stage(job: _Job, name: str, settings: Training, train: Batch, val: Batch) -
 def _trainer(
     settings: Training, folder: Path, loggers: list[Any], callbacks: list[Callback], watched: bool
 ) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # Index batches come from memory: workers would only cost.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
-    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)`.*")
-    return pl.Trainer(
+    return quiet_trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy=settings.strategy,
-        precision=settings.precision,  # type: ignore[arg-type]
+        precision=settings.precision,
         max_epochs=settings.max_epochs,
         default_root_dir=str(folder),
         logger=loggers or False,
         callbacks=callbacks,
         check_val_every_n_epoch=settings.val_every,
         limit_val_batches=1.0 if watched else 0,
+        use_distributed_sampler=False,  # processes share each minibatch by themselves
+    )
+
+
+def quiet_trainer(**options: Any) -> pl.Trainer:
+    """A Lightning trainer that leaves bars, tables and checkpoints to our callbacks and warns of nothing we know."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Index batches come from memory: workers would only cost.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)`.*")
+    return pl.Trainer(
+        **options,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
-        use_distributed_sampler=False,  # processes share each minibatch by themselves
     )

@@ -88,6 +88,10 @@ def test_charges_and_discharges_pair_up(tmp_path):
     assert "8 transient samples" in reasons(cell)["4 charges"]
     assert "120 of rest" in reasons(cell)["4 charges"]
     assert cell.units.startswith("current A, time s")
+    # a charge to 4.2 V, 4.2 V at rest, 4.0 V under 2 A of a 2 Ah cell
+    assert cell.summary["relaxation_voltage_drop_V"].to_numpy() == pytest.approx([0.0] * 4, abs=1e-9)
+    assert cell.summary["internal_resistance_Ohm"].to_numpy() == pytest.approx([0.1] * 4)
+    assert cell.summary["discharge_c_rate"].to_numpy() == pytest.approx([1.0] * 4)
     # the discharge was recorded 3 h after the charge
     assert first.signals["time_s"][first.charge[1]] == pytest.approx(3 * 3600 - 4, abs=1)
 
@@ -264,6 +268,21 @@ def test_measured_cells(data_dir):
         assert store.cycles_with(cell, "charge").size == 0
         assert store.cycles_with(cell, "discharge").size == infos[cell].last_cycle
 
+    # rates, as the authors give the loads: 2 A, pulses of 4 A, 4 A, 1 to 4 A
+    rates = {cell: store.summary(cell)["discharge_c_rate"] for cell in infos}
+    assert {cell: round(float(rate.median()), 1) for cell, rate in rates.items()} == {
+        **dict.fromkeys(("B0005", "B0006", "B0007", "B0018"), 1.0),
+        **dict.fromkeys(("B0025", "B0026", "B0029", "B0030", "B0032"), 2.0),
+        "B0038": 0.5,
+    }
+    assert rates["B0038"].max() == pytest.approx(2.0, abs=0.03)
+    for cell in infos:
+        table = store.summary(cell)
+        assert table["internal_resistance_Ohm"].between(0.07, 0.18).all()
+        drop = table["relaxation_voltage_drop_V"]
+        assert drop.notna().sum() == store.cycles_with(cell, "charge").size
+        assert drop.isna().all() or 0.003 < drop.median() < 0.012
+
     samples, notes = sample_table(store, Nasa(censored="last_record"), 40, needs_eol=True)
     assert samples["cell_id"].nunique() == 7
     assert samples.groupby("cell_id")["eol"].first()["B0029"] == 39
@@ -278,3 +297,23 @@ def test_measured_cells(data_dir):
         assert curves.columns["voltage_V"].max() < 4.25
         starts = curves.columns["charge_capacity_Ah"][curves.offsets[:-1]]
         assert np.all(starts == 0)
+
+
+def test_rest_and_load_step_by_cycle(tmp_path):
+    """Relaxation from the charge to the last sample before the load, resistance over the step; NaN without a charge."""
+    relaxed = discharge()
+    relaxed["Voltage_measured"][:2] = [4.18, 4.17]
+    write_mat(tmp_path, "B0001", [("charge", charge()), ("discharge", relaxed), ("discharge", relaxed)])
+    table = only_cell(tmp_path).summary
+    assert table["relaxation_voltage_drop_V"].iloc[0] == pytest.approx(4.2 - 4.17)
+    assert np.isnan(table["relaxation_voltage_drop_V"].iloc[1])
+    assert table["internal_resistance_Ohm"].to_numpy() == pytest.approx([0.17 / 2] * 2)
+
+
+def test_pulsed_loads_count_where_they_load(tmp_path):
+    pulsed = discharge(1.8)
+    load = np.flatnonzero(pulsed["Current_measured"] < 0)
+    pulsed["Current_measured"][load] = np.where(np.arange(load.size) % 2, 0.0, -4.0)
+    write_mat(tmp_path, "B0001", [("charge", charge()), ("discharge", pulsed)] * 2)
+    cell = only_cell(tmp_path)
+    assert cell.summary["discharge_c_rate"].to_numpy() == pytest.approx([2.0, 2.0])

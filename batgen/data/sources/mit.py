@@ -57,6 +57,8 @@ class Mit:
     default the packaged `batgen/data/files/mit_cells.csv`; a row whose cell the file doesn't have does nothing.
     """
 
+    HOLDS = ("curves", "sequences")
+
     name: str = "mit"
     folder: str = "mit"
     eol_capacity_Ah: float = 0.88

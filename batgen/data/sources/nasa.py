@@ -4,8 +4,10 @@
 pulses) to 2.0-2.7 V, at ambients from 4 to 44 degC.
 
 `nasa_records` reads the records, `nasa_cycles` makes cycles of them. Charge capacity is integrated, since none is
-recorded; units are checked with the recorded capacity of discharges. Internal resistance and relaxation are NaN: the
-impedance records are not taken every cycle, and the rests differ in length.
+recorded; units are checked with the recorded capacity of discharges. Internal resistance is that of the load step at the
+start of each discharge (10 s to 19 s between the samples, so above the ohmic one; the impedance records are not taken
+every cycle). The voltage drop in relaxation runs to the last sample before the load, after rests of one minute to twelve days.
+The own column `discharge_c_rate` is the mean current under load over the nominal capacity.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +35,8 @@ class Nasa:
     The authors do not state the chemistry; `chemistry` is a guess of the literature and only a label here.
     """
 
+    HOLDS = ("curves", "sequences")
+
     name: str = "nasa"
     folder: str = "nasa_pcoe"
     nominal_capacity_Ah: float = 2.0
@@ -44,7 +48,7 @@ class Nasa:
     @property
     def version(self) -> int:
         """Raised whenever this reader changes what it yields."""
-        return 1
+        return 2
 
     def files(self) -> list[Path]:
         """The raw files of every cell. Raises DataError when there is none."""
@@ -75,7 +79,8 @@ class Nasa:
         if not pairs:
             raise DataError(f"{where}: no usable discharge among its {len(records)} records; remove its files.")
         made = [make_cycle(number, *charge_discharge, units) for number, charge_discharge in enumerate(pairs, 1)]
-        summary = pd.DataFrame([row for _, row in made], columns=[*SUMMARY, "ambient_degC"])
+        summary = pd.DataFrame([row for _, row in made], columns=[*SUMMARY, "ambient_degC", "discharge_c_rate"])
+        summary["discharge_c_rate"] /= self.nominal_capacity_Ah
         life = eol_fields(
             summary["cycle"], summary["discharge_capacity_Ah"], self.eol_capacity_Ah, self.nominal_capacity_Ah
         )

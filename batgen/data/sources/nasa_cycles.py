@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batgen.data.cell import Cycle, Rejected
+from batgen.data.derived import Span, load_step_resistance_Ohm, mean_current_A
 from batgen.data.sources.nasa_records import Record
 from batgen.data.units import UnitFix
 
@@ -32,6 +33,8 @@ _CHARGED_UNSEEN = 0.5
 _FROM_EMPTY = 0.8
 #: Below these (A) the current is zero within its noise of some mA; the charge cut-off is 20 mA.
 _CHARGE_ON, _DISCHARGE_ON = 0.01, 0.1
+#: A step in current (A) that tells a resistance; the smallest load is 1 A.
+_LOAD_STEP = 0.5
 #: So many samples in a row make a current sustained.
 _SUSTAINED = 3
 #: A charge that ends above this (A) did not end by itself.
@@ -121,7 +124,7 @@ def _trimmed(charges: list[Charge]) -> list[Rejected]:
 
 
 def make_cycle(number: int, charge: Charge | None, discharge: Record, units: UnitFix) -> tuple[Cycle, list[float]]:
-    """The cycle and its row of the summary (`SUMMARY`, then ambient_degC).
+    """The cycle and its row of the summary (`SUMMARY`, then ambient_degC and the mean current under load, in A).
 
     Time runs from the start of the charge by the clock of the test, so the rest before the discharge is a gap.
     """
@@ -169,15 +172,26 @@ def make_cycle(number: int, charge: Charge | None, discharge: Record, units: Uni
         discharge.capacity_Ah,
         charge_Ah,
         discharge.capacity_Ah / charge_Ah,
-        nan,
-        nan,
+        load_step_resistance_Ohm(discharge.voltage, current, span, _LOAD_STEP),
+        _relaxation_drop_V(charge, discharge, span),
         charge_s,
         float(temperature.min()),
         float(temperature.mean()),
         float(temperature.max()),
         discharge.ambient_degC,
+        mean_current_A(time, current, current < -_DISCHARGE_ON),
     ]
     return Cycle(number, signals, (0, n), (n + span[0], n + span[1])), row
+
+
+def _relaxation_drop_V(charge: Charge | None, discharge: Record, load: Span) -> float:
+    """Last voltage of the charge less that of the last sample before the load; NaN without either.
+
+    The charge record ends some minutes into the rest, the discharge record starts two samples before its end.
+    """
+    if charge is None or load[0] == 0:
+        return float("nan")
+    return float(charge.record.voltage[charge.part][-1] - discharge.voltage[load[0] - 1])
 
 
 def common_load(pairs: list[tuple[Charge | None, Record]], units: UnitFix) -> float:

@@ -39,7 +39,7 @@ class Sim:
     Raises ConfigError when a standard deviation is negative.
     """
 
-    HOLDS = ("curves", "pulses")
+    HOLDS = ("curves", "pulses", "sequences")
 
     name: str = "sim"
     folder: str = ""

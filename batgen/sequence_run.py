@@ -1,0 +1,169 @@
+"""The family of sequence runs: prepare, train a model a fold, forecast, score beside baselines, write what figures want."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from batgen.build import build
+from batgen.console import Bar
+from batgen.evaluation.conformal import Conformal
+from batgen.evaluation.forecast import Forecast
+from batgen.evaluation.forecast_rows import forecast_rows
+from batgen.evaluation.forecast_settings import ForecastEvaluation
+from batgen.explain import write_explanation
+from batgen.files import write_json
+from batgen.forecasting import baseline_forecasts, model_forecasts
+from batgen.preprocessing.sequence_series import Series, masked_summary
+from batgen.processes import cores
+from batgen.report.sequence_part import draw
+from batgen.report.sequence_table import print_tables, to_markdown
+from batgen.sequence_files import write_cells, write_forecasts, write_losses, write_observed
+from batgen.sequence_part import Part, check_settings, prepare, train
+
+__all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_markdown"]
+
+
+def run_parts(
+    confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
+) -> list[dict[str, Any]]:
+    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(cores())
+    rows: list[dict[str, Any]] = []
+    for conf, folder in zip(confs, folders, strict=True):
+        part = prepare(conf, folder)
+        _announce(part, console)
+        train(part)
+        rows += _evaluate(part, console)
+    return rows
+
+
+def _announce(part: Part, console: Console) -> None:
+    counts = ", ".join(f"{name} {len(cells)}" for name, cells in part.parts.cells.items())
+    masked = sum(sum(one.masked.values()) for one in part.series.values())
+    total = sum(one.last_cycle for one in part.series.values())
+    console.print(
+        f"[bold]{part.conf['protocol']}[/bold] protocol, seed {part.conf['seed']}: cells {counts} "
+        f"({part.parts.kind} split); {len(part.members)} models; {masked} outliers masked in {total} cycles"
+    )
+    for note in part.notes:
+        console.print(f"  {note}", style="yellow")
+
+
+def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
+    settings: ForecastEvaluation = build(part.conf["evaluation"])
+    methods: dict[str, list[Forecast]] = {"model": []}
+    fitted = [(member.preprocessing, member.trained) for member in part.members]
+    eol = {cell: _eol(part, one) for cell, one in part.series.items()}
+    until = max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
+    cuts = settings.cuts or [part.conf["cycles"]]
+    with Bar(console, "forecasting", len(part.parts.tests) + 1 + len(settings.baselines)) as advance:
+        for member in part.members:  # each on the cells that stopped it: what calibration may look at
+            pre_model = [(member.preprocessing, member.trained)]
+            for cut in [None] if part.parts.stops else cuts:
+                val = [
+                    (s, cut or c) for s, c in zip(member.val, member.val_cuts, strict=True) if s.last_cycle > (cut or c)
+                ]
+                if val:
+                    methods["model"] += model_forecasts(
+                        pre_model, [s for s, _ in val], [c for _, c in val], until, "val", eol
+                    )
+        advance(1)
+        for name in part.parts.tests:
+            for pairs in _pairs(part, name, cuts):
+                series, at = [s for s, _ in pairs], [c for _, c in pairs]
+                methods["model"] += model_forecasts(fitted, series, at, until, name, eol)
+            advance(1)
+        if settings.conformal:
+            methods["model, conformal"] = _calibrated(methods["model"])
+        for name, node in settings.baselines.items():
+            methods[name] = _baseline(part, node, methods["model"])
+            advance(1)
+    rows = _rows(part, settings, {name: found for name, found in methods.items() if found})
+    write_forecasts(part.folder / "forecasts.csv.gz", methods, part.members[0].preprocessing.plan.stride)
+    write_observed(part.folder / "observed.csv.gz", part)
+    write_cells(part.folder / "cells.csv", part, eol)
+    write_losses(part)
+    if settings.explain:
+        write_explanation(part.folder / "explanation.h5", part, settings, cuts)
+    facts = {member.name: {k: v for k, v in member.facts.items() if k != "history"} for member in part.members}
+    masked = masked_summary(list(part.series.values()))
+    content = {"rows": rows, "training": facts, "notes": part.notes, "masked": masked, "short": part.parts.short}
+    write_json(part.folder / "metrics.json", content)
+    return rows
+
+
+def _eol(part: Part, one: Series) -> float:
+    """Capacity at the end of life of a cell in Ah: the dataset's, else 80 % of nominal."""
+    given = part.store.source.eol_capacity_Ah
+    return float(given) if given and given == given else 0.8 * one.info.nominal_capacity_Ah
+
+
+def _pairs(part: Part, name: str, cuts: Sequence[int]) -> list[list[tuple[Series, int]]]:
+    """(series, cut) of a test set, one list a cut; a chronological split cuts each cell at its own validation stop."""
+    cells = [part.series[cell] for cell in part.parts.cells[name]]
+    if part.parts.stops is not None:
+        return [[(one, part.parts.stops[one.cell_id][1]) for one in cells]]
+    found = [[(one, cut) for one in cells if one.last_cycle > cut] for cut in cuts]
+    return [pairs for pairs in found if pairs]
+
+
+def _calibrated(forecasts: list[Forecast]) -> list[Forecast]:
+    """Test forecasts with intervals calibrated on the validation forecasts of the same target and cut."""
+    found = []
+    for group in _grouped(forecasts, lambda f: (f.target, f.cut_cycle if _fixed(forecasts) else 0)).values():
+        val, test = [f for f in group if f.test_set == "val"], [f for f in group if f.test_set != "val"]
+        if not test or len(val) < 2 or len(val[0].levels) < 2:
+            continue
+        conformal = Conformal()
+        conformal.fit(val)
+        found += [conformal.apply(f) for f in test]
+    return found
+
+
+def _fixed(forecasts: list[Forecast]) -> bool:
+    """All cells are cut at the same cycles."""
+    return len({f.cut_cycle for f in forecasts if f.test_set == "val"}) == len({f.cut_cycle for f in forecasts})
+
+
+def _grouped(forecasts: Sequence[Forecast], key: Any) -> dict[Any, list[Forecast]]:
+    found: dict[Any, list[Forecast]] = {}
+    for forecast in forecasts:
+        found.setdefault(key(forecast), []).append(forecast)
+    return found
+
+
+def _baseline(part: Part, node: Mapping[str, Any], model: list[Forecast]) -> list[Forecast]:
+    """A baseline on the test sets, fitted to all training and validation cells; nothing where it cannot be fitted."""
+    member = part.members[0]
+    train_series = {s.cell_id: s for s in [*member.train, *([] if part.parts.stops else member.val)]}
+    statics = [name for group in member.preprocessing.plan.statics.values() for name in group]
+    found: list[Forecast] = []
+    for like in _grouped([f for f in model if f.test_set != "val"], lambda f: f.target).values():
+        try:
+            found += baseline_forecasts(build(node), list(train_series.values()), like, part.series, statics)
+        except ValueError:  # no statics, or too few lives: this one has nothing to say here
+            continue
+    return found
+
+
+def _rows(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[Forecast]]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    fixed = part.parts.stops is None  # else cells have cuts of their own
+    for method, forecasts in methods.items():
+        role = "model" if method.startswith("model") else "baseline"
+        for key, group in _grouped(forecasts, lambda f: (f.test_set, f.cut_cycle * fixed, f.target)).items():
+            cut = round(sum(f.cut_cycle for f in group) / len(group))
+            about = {**part.context, "role": role, "method": method, "test_set": key[0], "cut": cut}
+            rows += forecast_rows(group, about, part.conf["seed"], until=settings.until)
+    return rows
+
+
+def score(rows: list[dict[str, Any]]) -> float:
+    """CRPS of the model's validation forecasts, mean over parts, cuts and targets: what a search may look at."""
+    found = [r["value"] for r in rows if (r["method"], r["test_set"], r["metric"]) == ("model", "val", "CRPS")]
+    return sum(found) / len(found) if found else float("nan")
