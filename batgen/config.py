@@ -25,8 +25,10 @@ GIVEN = (
 #: What a dataset says of its curves, for the preprocessing.
 CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
 #: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
-SEQUENCES = ("targets", "inputs", "covariates", "statics", "capacity", "stride", "horizon", "cuts", "until")
-SEQUENCES += ("static_noise", "static_dropout")
+SEQUENCES = frozenset("targets inputs covariates statics capacity stride horizon cuts until".split()) | {
+    "static_noise",
+    "static_dropout",
+}
 #: Nodes whose children are all built: each needs a _target_.
 COLLECTIONS = ("callbacks", "logger", "evaluation.baselines")
 #: A dataset within a pool of datasets.

@@ -56,14 +56,14 @@ def write_explanation(path: Path, part: Part, settings: ForecastEvaluation, cuts
 
 
 def _chosen(part: Part, count: int, cuts: Sequence[int]) -> list[tuple[Series, int]]:
-    found = []
+    found: list[tuple[Series, int]] = []
     for name in part.parts.tests:
         if part.parts.stops is not None:
             cells = [(part.series[cell], part.parts.stops[cell][1]) for cell in part.parts.cells[name]]
         else:
             cells = [(part.series[cell], cuts[0]) for cell in part.parts.cells[name]]
         cells = sorted((c for c in cells if c[0].last_cycle > c[1]), key=lambda c: c[0].last_cycle)
-        at: np.ndarray = (
-            np.unique(np.linspace(0, len(cells) - 1, min(count, len(cells))).round().astype(int)) if cells else []
-        )
+        if cells:
+            at = np.linspace(0, len(cells) - 1, min(count, len(cells))).round().astype(int)
+            found += [cells[i] for i in np.unique(at)]
     return found
