@@ -25,7 +25,9 @@ GIVEN = (
 #: What a dataset says of its curves, for the preprocessing.
 CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
 #: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
-SEQUENCES = frozenset("targets inputs covariates statics capacity stride horizon cuts until".split()) | {
+SEQUENCES = frozenset(
+    ["targets", "inputs", "covariates", "statics", "capacity", "stride", "horizon", "cuts", "until"]
+) | {
     "static_noise",
     "static_dropout",
 }
