@@ -78,6 +78,13 @@ def generate_main() -> None:
     _quiet_exit(lambda: main(sys.argv[1:]))
 
 
+def forecast_main() -> None:
+    """`python scripts/forecast.py run=DIR input=cells.csv cycles=30 horizon=to_eol out=forecast.csv`."""
+    from batgen.forecast_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:]))
+
+
 def prepare_data_main() -> None:
     """`python scripts/prepare_data.py data=nasa`: build a dataset's store and say what was found."""
     _quiet_exit(lambda: _prepare(sys.argv[1:]))

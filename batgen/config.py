@@ -26,7 +26,7 @@ GIVEN = (
 CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
 #: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
 SEQUENCES = frozenset(
-    ["targets", "inputs", "covariates", "statics", "capacity", "stride", "horizon", "cuts", "until"]
+    ["targets", "inputs", "covariates", "statics", "capacity", "stride", "input_stride", "horizon", "cuts", "until"]
 ) | {
     "static_noise",
     "static_dropout",

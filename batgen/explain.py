@@ -26,14 +26,14 @@ def write_explanation(path: Path, part: Part, settings: ForecastEvaluation, cuts
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for one, cut in _chosen(part, settings.explain, cuts):
             preprocessing, model = member.preprocessing, member.model
-            stride = preprocessing.plan.stride
+            stride, back = preprocessing.plan.stride, preprocessing.plan.input_stride
             steps = max(min(-(-(one.last_cycle - cut) // stride), preprocessing.training_steps), 1)
             batch = batch_of(preprocessing, [one], [cut], steps, training=False)
             with torch.no_grad():
                 weights = model.attention(batch)[0].numpy()  # type: ignore[operator]
             length = weights.shape[1]
             read = min(int(batch.length[0]), length)
-            input_cycle = cut - stride * np.arange(read)[::-1]
+            input_cycle = cut - back * np.arange(read)[::-1]
             name = one.cell_id.replace("/", "|")
             data = file.create_dataset(f"attention/{name}", data=weights[:, :read])
             data.attrs.update({"input_cycle": input_cycle, "cycle": cut + stride * np.arange(1, steps + 1)})
@@ -48,7 +48,7 @@ def write_explanation(path: Path, part: Part, settings: ForecastEvaluation, cuts
                     )
                     found.attrs.update(
                         {
-                            "input_cycle": cut - stride * np.arange(seen)[::-1],
+                            "input_cycle": cut - back * np.arange(seen)[::-1],
                             "cycle": cut + stride * np.arange(1, few + 1),
                             "names": names,
                         }

@@ -73,7 +73,7 @@ def _refuse_other(conf: dict[str, Any], trained: Trained, run: Path) -> None:
             "Choose the same model, or another run."
         )
     for group, keys in (
-        ("preprocessing", ("targets", "inputs", "covariates", "statics", "stride")),
+        ("preprocessing", ("targets", "inputs", "covariates", "statics")),
         ("model", _SHAPING),
     ):
         for key in keys:

@@ -20,6 +20,7 @@ from batgen.finetune import freeze, pretrained
 from batgen.forecasting import batch_of
 from batgen.models.sequence_base import SequenceBatch
 from batgen.preprocessing.conditions import Conditions
+from batgen.preprocessing.sequence_options import fitting_stride
 from batgen.preprocessing.sequence_series import Series
 from batgen.training.fit_sequences import fit_sequences
 from batgen.training.sequence_module import SequenceRows
@@ -46,7 +47,8 @@ class Member:
 
 @dataclass
 class Part:
-    """Everything of one protocol and seed before evaluation. series: of every cell in use, over its whole record."""
+    """Everything of one protocol and seed before evaluation. series: of every cell in use, over its whole record;
+    lacking: cells left out, with the target that they never measured."""
 
     conf: dict[str, Any]
     folder: Path
@@ -54,6 +56,7 @@ class Part:
     parts: SequenceParts
     series: dict[str, Series]
     members: list[Member]
+    lacking: dict[str, str]
 
     @property
     def context(self) -> dict[str, Any]:
@@ -84,6 +87,9 @@ class Part:
         if self.parts.short:
             ids = ", ".join(f"{cell} ({last})" for cell, last in list(self.parts.short.items())[:5])
             found.append(f"{len(self.parts.short)} cells end too early and were left out: {ids} ...")
+        for target in dict.fromkeys(self.lacking.values()):
+            cells = [cell for cell, name in self.lacking.items() if name == target]
+            found.append(f"{len(cells)} cells never measured {target} and were left out: {', '.join(cells[:5])} ...")
         return found
 
 
@@ -93,7 +99,8 @@ def check_settings(conf: dict[str, Any]) -> None:
     build(conf["preprocessing"])
     build(conf["evaluation"])
     store = open_store(build(without(conf["data"], *BESIDE["data"])), cycles=1)
-    sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"])
+    lacking = build(conf["preprocessing"]).lacking(store)
+    sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"], lacking)
     pretrained(conf)
 
 
@@ -103,19 +110,30 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     Raises DataError or ConfigError on bad input.
     """
     store = open_store(build(without(conf["data"], *BESIDE["data"])), cycles=1)
+    conf = _with_stride(conf, store)
+    reader = build(conf["preprocessing"])
+    lacking = reader.lacking(store)
     saved = folder / "splits.json"
     if saved.is_file():
         parts = from_json(json.loads(saved.read_text(encoding="utf-8")), store)
     else:
-        parts = sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"])
-    reader = build(conf["preprocessing"])
+        parts = sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"], lacking)
     everyone = dict.fromkeys(cell for ids in parts.cells.values() for cell in ids)
     series = {cell: reader.series(store, cell) for cell in everyone}
     members = _members(conf, store, parts, series)
     if not saved.is_file():  # only now: a run that is refused leaves no split that claims the folder
         folder.mkdir(parents=True, exist_ok=True)
         write_json(saved, to_json(parts, conf["seed"]))
-    return Part(conf, folder, store, parts, series, members)
+    return Part(conf, folder, store, parts, series, members, lacking)
+
+
+def _with_stride(conf: dict[str, Any], store: Store) -> dict[str, Any]:
+    """The config with a stride, where it leaves that to the data."""
+    if conf["preprocessing"]["stride"] is not None:
+        return conf
+    last = max(info.last_cycle for info in store.infos)
+    stride = fitting_stride(min(last, conf["preprocessing"]["max_cycles"] or last))
+    return {**conf, "preprocessing": {**conf["preprocessing"], "stride": stride}}
 
 
 def _members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: dict[str, Series]) -> list[Member]:
@@ -204,7 +222,10 @@ def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: 
     member.model = build(without(conf["model"], *BESIDE["model"]), shape=shape)
     source = pretrained(conf)
     if source is not None:
-        member.model.load_state_dict(source[member.name].model.state_dict())
+        weights = dict(source[member.name].model.state_dict())
+        if conf["finetune"]["scaler"] == "refit":  # what belongs to the scaler
+            weights["gains"] = member.model.state_dict()["gains"]
+        member.model.load_state_dict(weights)
         freeze(member.model, conf["finetune"]["train"])
     optim = conf["model"]["optim"]
     name = f"{part.folder.name}-{member.name}"

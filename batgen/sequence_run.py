@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from batgen.build import build
 from batgen.console import Bar
@@ -16,6 +17,7 @@ from batgen.evaluation.forecast_rows import forecast_rows
 from batgen.evaluation.forecast_settings import ForecastEvaluation
 from batgen.explain import write_explanation
 from batgen.files import write_json
+from batgen.finetune import pretrained
 from batgen.forecasting import baseline_forecasts, model_forecasts
 from batgen.preprocessing.sequence_series import Series, masked_summary
 from batgen.processes import cores
@@ -61,7 +63,7 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     eol = {cell: _eol(part, one) for cell, one in part.series.items()}
     until = max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
     cuts = settings.cuts or [part.conf["cycles"]]
-    with Bar(console, "forecasting", len(part.parts.tests) + 1 + len(settings.baselines)) as advance:
+    with Bar(console, "forecasting", 2 + len(settings.baselines)) as advance:
         for member in part.members:  # each on the cells that stopped it: what calibration may look at
             pre_model = [(member.preprocessing, member.trained)]
             for cut in [None] if part.parts.stops else cuts:
@@ -73,13 +75,13 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
                         pre_model, [s for s, _ in val], [c for _, c in val], until, "val", eol
                     )
         advance(1)
-        for name in part.parts.tests:
-            for pairs in _pairs(part, name, cuts):
-                series, at = [s for s, _ in pairs], [c for _, c in pairs]
-                methods["model"] += model_forecasts(fitted, series, at, until, name, eol)
-            advance(1)
+        methods["model"] += _tested(part, fitted, cuts, until, eol)
+        advance(1)
+        if (source := pretrained(part.conf)) is not None:
+            before = [(source[member.name].preprocessing, source[member.name].model) for member in part.members]
+            methods["before fine-tuning"] = _tested(part, before, cuts, until, eol)
         if settings.conformal:
-            methods["model, conformal"] = _calibrated(methods["model"])
+            methods["model, conformal"] = _calibrated(part, methods["model"])
         for name, node in settings.baselines.items():
             methods[name] = _baseline(part, node, methods["model"])
             advance(1)
@@ -97,6 +99,17 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     return rows
 
 
+def _tested(
+    part: Part, fitted: Sequence[tuple[Any, nn.Module]], cuts: Sequence[int], until: int, eol: Mapping[str, float]
+) -> list[Forecast]:
+    """Forecasts of all test sets at all cuts."""
+    found: list[Forecast] = []
+    for name in part.parts.tests:
+        for pairs in _pairs(part, name, cuts):
+            found += model_forecasts(fitted, [s for s, _ in pairs], [c for _, c in pairs], until, name, eol)
+    return found
+
+
 def _eol(part: Part, one: Series) -> float:
     """Capacity at the end of life of a cell in Ah: the dataset's, else 80 % of nominal."""
     given = part.store.source.eol_capacity_Ah
@@ -112,9 +125,13 @@ def _pairs(part: Part, name: str, cuts: Sequence[int]) -> list[list[tuple[Series
     return [pairs for pairs in found if pairs]
 
 
-def _calibrated(forecasts: list[Forecast]) -> list[Forecast]:
-    """Test forecasts with intervals calibrated on the validation forecasts of the same target and cut."""
+def _calibrated(part: Part, forecasts: list[Forecast]) -> list[Forecast]:
+    """Test forecasts with intervals calibrated on the validation forecasts of the same target and cut.
+
+    The calibration is kept in calibration.json, by target and cut, for forecasts of new cells.
+    """
     found = []
+    kept: dict[str, dict[str, Any]] = {}
     for group in _grouped(forecasts, lambda f: (f.target, f.cut_cycle if _fixed(forecasts) else 0)).values():
         val, test = [f for f in group if f.test_set == "val"], [f for f in group if f.test_set != "val"]
         if not test or len(val) < 2 or len(val[0].levels) < 2:
@@ -122,6 +139,8 @@ def _calibrated(forecasts: list[Forecast]) -> list[Forecast]:
         conformal = Conformal()
         conformal.fit(val)
         found += [conformal.apply(f) for f in test]
+        kept.setdefault(val[0].target, {})[str(val[0].cut_cycle)] = conformal.state()
+    write_json(part.folder / "calibration.json", kept)
     return found
 
 

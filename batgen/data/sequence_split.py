@@ -5,7 +5,7 @@
 Cells whose record ends before the cycles that a model observes are left out and named in `short`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,15 +44,19 @@ class SequenceParts:
 
 
 def sequence_parts(
-    split: Split | PublishedSplit | SourceSplit, store: Store, seed: int, minimum_cycles: int
+    split: Split | PublishedSplit | SourceSplit,
+    store: Store,
+    seed: int,
+    minimum_cycles: int,
+    without: Collection[str] = (),
 ) -> SequenceParts:
     """The parts of a dataset; the same for the same cells and seed.
 
     minimum_cycles: cycles that a model observes; a cell needs a later one, in a chronological split within its training rows.
-    Raises ConfigError for a split that sequences cannot have and for fewer cells than parts, DataError when every cell
-    is too short.
+    without: cells that are in no part. Raises ConfigError for fewer cells than parts, DataError when every cell is too short.
     """
     cells = cell_frame(store)
+    cells = cells[~cells["cell_id"].isin(list(without))].reset_index(drop=True)
     if isinstance(split, Split) and split.kind == "chronological":
         return _chronological(split, store, cells, minimum_cycles)
     usable = cells["last_cycle"] > minimum_cycles

@@ -34,6 +34,7 @@ class Seq2SeqQuantile(nn.Module):
 
     levels: Tensor
     target_weights: Tensor
+    gains: Tensor
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Seq2SeqQuantile(nn.Module):
         self.register_buffer("levels", torch.tensor(list(levels), dtype=torch.float32))
         weights = [float((target_weights or {}).get(name, 1.0)) for name in shape.targets]
         self.register_buffer("target_weights", torch.tensor(weights))
+        self.register_buffer("gains", torch.tensor(shape.gains or [1.0] * targets))
         self.encoder = SequenceEncoder(
             shape.past_size, hidden, layers, bidirectional, dropout, None if arcana_compat else window
         )
@@ -122,7 +124,8 @@ class Seq2SeqQuantile(nn.Module):
         """Quantiles (B, M, T, Q) in the space of batch.target, attention (B, blocks, N)."""
         base = batch.last[:, None] if self.residual else torch.zeros_like(batch.last[:, None])
         targets = len(self.shape.targets)
-        past = torch.cat([batch.past[..., :targets] - base, batch.past[..., targets:]], -1)
+        seen = batch.past[..., :targets] - base
+        past = torch.cat([seen * self.gains if self.residual else seen, batch.past[..., targets:]], -1)
         real = torch.arange(past.shape[1], device=past.device) < batch.length[:, None]
         states, seen, final = self.encoder(past * real[..., None], batch.length)
         embedded = final.new_zeros(len(final), 0)
@@ -145,8 +148,12 @@ class Seq2SeqQuantile(nn.Module):
         steps, size = truth.shape[1], self.block
         blocks = -(-steps // size)
 
-        def in_blocks(x: Tensor) -> Tensor:
-            return nn.functional.pad(x, (0, 0, 0, blocks * size - steps)).unflatten(1, (blocks, size)).flatten(2)
+        def in_blocks(x: Tensor) -> Tensor:  # what is behind the last step goes on as it ended
+            return (
+                torch.cat([x, x[:, -1:].expand(-1, blocks * size - steps, -1)], 1)
+                .unflatten(1, (blocks, size))
+                .flatten(2)
+            )
 
         read = torch.cat([in_blocks(batch.future), embedded[:, None].expand(-1, blocks, -1)], -1)
         first = (torch.zeros_like(batch.last) if self.residual else batch.last).repeat(1, size)[:, None]
@@ -157,7 +164,7 @@ class Seq2SeqQuantile(nn.Module):
         self, batch: SequenceBatch, past: Tensor, embedded: Tensor, state: State, memory: Memory, truth: Tensor,
         forcing: float,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        width = min(self.window or past.shape[1], past.shape[1])
+        width = self.window or past.shape[1]  # a shorter record repeats its first row, whoever else is in the batch
         index = (batch.length[:, None] - width + torch.arange(width, device=past.device)).clamp(min=0)
         window = past.gather(1, index[..., None].expand(-1, -1, past.shape[2]))
         window = torch.cat([window, embedded[:, None].expand(-1, width, -1)], -1)

@@ -33,13 +33,15 @@ class SequenceBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class SequenceShape:
-    """Names of the columns of a `SequenceBatch`, in order; groups: (name, columns) of the statics; stride in cycles."""
+    """Names of the columns of a `SequenceBatch`, in order; groups: (name, columns) of the statics; stride in cycles; gains:
+    by target, what makes the little that it moved before the cut as large as what it does after it (empty: 1)."""
 
     targets: tuple[str, ...]
     inputs: tuple[str, ...]
     covariates: tuple[str, ...]
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     stride: int
+    gains: tuple[float, ...] = ()
 
     @property
     def past_size(self) -> int:

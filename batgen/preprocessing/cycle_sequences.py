@@ -13,9 +13,10 @@ import numpy as np
 from batgen.data.store import Store
 from batgen.errors import ConfigError, DataError
 from batgen.preprocessing import sequence_windows as cutting
-from batgen.preprocessing.sequence_scales import change_scale, spread
-from batgen.preprocessing.sequence_series import Series, check_names, masked_summary, near, read_series
-from batgen.preprocessing.sequence_windows import COMPUTED, COVARIATES, DERIVED, Plan, is_capacity, reference
+from batgen.preprocessing.sequence_options import check_columns, check_options, numbers
+from batgen.preprocessing.sequence_scales import change_scale, past_gain, spread
+from batgen.preprocessing.sequence_series import Series, masked_summary, read_series
+from batgen.preprocessing.sequence_windows import COMPUTED, DERIVED, Plan, is_capacity, reference
 
 _CAPACITY = "discharge_capacity_Ah"
 #: Windows of so many cuts a cell are enough to fit scales.
@@ -33,10 +34,12 @@ class CycleSequences:
             counts as unknown for a cell that lacks one of them. Columns are medians of their last `static_window` values.
         capacity: unit of columns that end in capacity_Ah. shape: relative to the median of the cell's own first
             `first_cycles` values (those up to the cut) | nominal: relative to nominal capacity | Ah.
-        stride: cycles a step; a value stands for the cycles since the step before it.
+        stride: cycles a step ahead (null is for the run to resolve, by `fitting_stride`); input_stride: of the steps seen,
+            null: as ahead. A value stands for the cycles since the step before it.
         max_cycles: cycles beyond this are not read; null takes the whole life.
         horizon: cycles ahead that training looks; null: as far as the longest training cell goes.
         outliers: window, limit, floor and patience of `sequence_outliers.mask`, for targets; null masks none.
+        incomplete: refuse | leave_out: what becomes of cells that never measured a target.
         after_eol: depth, tau_cycles and weight of the fade that training sees behind the record of a cell that reached its
             end of life: depth * (1 - exp(-cycles / tau)) of the reference; null shows none.
 
@@ -55,20 +58,31 @@ class CycleSequences:
         statics: Mapping[str, Sequence[str]] | None = None,
         capacity: str = "shape",
         first_cycles: int = 10,
-        stride: int = 1,
+        stride: int | None = 1,
+        input_stride: int | None = None,
         max_cycles: int | None = 500,
         horizon: int | None = None,
         outliers: Mapping[str, float] | None = None,
         static_window: int = 5,
+        incomplete: str = "refuse",
         after_eol: Mapping[str, float] | None = None,
     ):
-        _check_options(targets, inputs, covariates, capacity)
-        wholes = {"first_cycles": first_cycles, "stride": stride, "static_window": static_window}
+        check_options(targets, inputs, covariates, capacity)
+        if incomplete not in ("refuse", "leave_out"):
+            raise ConfigError(f"preprocessing.incomplete={incomplete}: choose refuse or leave_out.")
+        self.incomplete = incomplete
+        stride = 1 if stride is None else stride
+        wholes = {
+            "first_cycles": first_cycles,
+            "stride": stride,
+            "static_window": static_window,
+            "input_stride": stride if input_stride is None else input_stride,
+        }
         for name, value in (wholes | {"max_cycles": max_cycles, "horizon": horizon}).items():
             if value is not None and value < 1:
                 raise ConfigError(f"preprocessing.{name}={value}: give 1 or more.")
-        self.outliers = _numbers("outliers", outliers, {"window": 3, "limit": 0, "floor": 0, "patience": 1})
-        fade = _numbers("after_eol", after_eol, {"weight": 0, "depth": 0, "tau_cycles": 1})
+        self.outliers = numbers("outliers", outliers, {"window": 3, "limit": 0, "floor": 0, "patience": 1})
+        fade = numbers("after_eol", after_eol, {"weight": 0, "depth": 0, "tau_cycles": 1})
         self.max_cycles, self.horizon = max_cycles, horizon
         groups = {name: tuple(columns) for name, columns in (statics or {}).items()}
         level = next((name for name in targets if is_capacity(name)), _CAPACITY)
@@ -80,6 +94,7 @@ class CycleSequences:
             capacity,
             first_cycles,
             stride,
+            input_stride or stride,
             static_window,
             fade,
             level,
@@ -99,9 +114,22 @@ class CycleSequences:
         return self.plan.steps_to(self.horizon_cycles)
 
     def shape(self) -> dict[str, Any]:
-        """What a model is built from: targets, inputs, covariates, groups of statics, stride."""
+        """What a model is built from: targets, inputs, covariates, groups of statics, stride, gains of the targets seen."""
         names = {"targets": self.plan.targets, "inputs": self.plan.inputs, "covariates": self.plan.covariates}
-        return names | {"groups": tuple(self.plan.statics.items()), "stride": self.plan.stride}
+        gains = tuple(self.scales["gain"].tolist()) if self.scales else ()
+        return names | {"groups": tuple(self.plan.statics.items()), "stride": self.plan.stride, "gains": gains}
+
+    def lacking(self, store: Store) -> dict[str, str]:
+        """Cells that `incomplete` leaves out, with the target that they never measured."""
+        if self.incomplete == "refuse":
+            return {}
+        found = {}
+        for info in store.infos:
+            table = store.summary(info.cell_id)
+            for name in self.plan.targets:
+                if name not in table.columns or not np.isfinite(table[name].to_numpy(float)).any():
+                    found[info.cell_id] = name
+        return found
 
     # ---- reading -------------------------------------------------------------------------------------------------
     def series(self, store: Store, cell_id: str, last_cycle: int | None = None) -> Series:
@@ -115,7 +143,7 @@ class CycleSequences:
         statics = [plan.level if name in ("first_capacity", "fade") else name for name in named]
         others = [*plan.inputs, *(name for name in (*statics, *plan.covariates) if name not in (*DERIVED, *COMPUTED))]
         if not self.scales:
-            _check_names(store, [*plan.targets, *others])
+            check_columns(store, [*plan.targets, *others])
         watched = dict.fromkeys([*plan.targets, *([plan.level] if plan.level in statics else [])])
         stop = min((stop for stop in (last_cycle, self.max_cycles) if stop is not None), default=None)
         return read_series(store, cell_id, plan.targets, others, list(watched), self.outliers, stop)
@@ -144,6 +172,7 @@ class CycleSequences:
         cells, at = [one for one, _ in pairs], [cut for _, cut in pairs]
         got = cutting.windows(cells, at, self.training_steps, self.plan, training=False)
         self.scales = {"targets": change_scale(got), "statics": spread(got["statics"])}
+        self.scales["gain"] = past_gain(got, self.scales["targets"][1])
         real = np.arange(got["values"].shape[1]) < got["length"][:, None]
         self.scales["inputs"] = spread(got["values"][real][:, len(self.plan.targets) :])
         self.scales["covariates"] = spread(
@@ -209,28 +238,3 @@ class CycleSequences:
     def load(self, state: dict[str, Any]) -> None:
         self.scales = {part: np.array(pair, np.float64) for part, pair in state["scales"].items()}
         self.horizon_cycles = int(state["horizon_cycles"])
-
-
-def _check_options(targets: Sequence[str], inputs: Sequence[str], covariates: Sequence[str], capacity: str) -> None:
-    if not targets or len({*targets, *inputs}) < len(targets) + len(inputs):
-        raise ConfigError("preprocessing: name at least one target, and none of targets and inputs twice.")
-    for name in covariates:
-        if name not in COVARIATES:
-            raise ConfigError(f"preprocessing.covariates: {name} is not known ahead{near(name, COVARIATES)}")
-    if capacity not in ("shape", "nominal", "Ah"):
-        raise ConfigError(f"preprocessing.capacity={capacity}: choose shape, nominal or Ah.")
-
-
-def _check_names(store: Store, names: Sequence[str]) -> None:
-    try:
-        check_names(store, names)
-    except DataError as error:
-        raise DataError(f"preprocessing: {error} Statics may also be {', '.join(DERIVED)}.") from None
-
-
-def _numbers(name: str, given: Mapping[str, float] | None, least: Mapping[str, float]) -> Mapping[str, float] | None:
-    """The option as it is, once its keys are all there and no number is below the least that works."""
-    if given is not None and (set(given) != set(least) or any(given[key] < low for key, low in least.items())):
-        wanted = ", ".join(f"{key} (at least {low:g})" for key, low in least.items())
-        raise ConfigError(f"preprocessing.{name} needs {wanted}, or null; it is {dict(given)}.")
-    return given

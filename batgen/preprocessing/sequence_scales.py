@@ -4,6 +4,8 @@ import numpy as np
 
 #: A deviation below this share of the mean is no change.
 _STILL = 1e-3
+#: What is seen is magnified so many times at most: beyond that it is the resolution of the cycler.
+_MOST = 50.0
 
 
 def change_scale(got: dict[str, np.ndarray]) -> np.ndarray:
@@ -20,6 +22,18 @@ def change_scale(got: dict[str, np.ndarray]) -> np.ndarray:
     deviation = np.sqrt((share * (change - mean) ** 2).sum(axis=(0, 1)) / total)
     centre = got["last"].mean(axis=0)
     return np.stack([centre, np.maximum(deviation, 1e-4 * np.maximum(np.abs(centre), 1e-6))])
+
+
+def past_gain(got: dict[str, np.ndarray], scale: np.ndarray) -> np.ndarray:
+    """(T,): `scale` (T,) of the targets over the spread of what is seen before the cut, relative to its end; 1 at least.
+
+    A capacity moves by 5 % in a life and by 0.2 % in the cycles observed: in units of the former an encoder sees nothing.
+    """
+    kinds = len(scale)
+    real = np.arange(got["values"].shape[1]) < got["length"][:, None]
+    seen = (got["values"][:, :, :kinds] - got["last"][:, None])[real]
+    deviation: np.ndarray = np.sqrt((seen**2).mean(axis=0))
+    return np.clip(scale / np.maximum(deviation, 1e-12), 1.0, _MOST)
 
 
 def spread(values: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ class Plan:
     capacity: str
     first_cycles: int
     stride: int
+    input_stride: int
     static_window: int
     after_eol: Mapping[str, float] | None
     level: str
@@ -85,14 +86,14 @@ def _of_cell(one: Series, cuts: np.ndarray, steps: int, plan: Plan, training: bo
     """The windows of one cell at its cuts (b,)."""
     _check(one, cuts, plan)
     begin = min(int(np.isfinite(one.columns[name]).argmax()) for name in plan.targets) + 1
-    length = (cuts - begin) // plan.stride + 1
+    length = (cuts - begin) // plan.input_stride + 1
     back = length[:, None] - 1 - np.arange(int(length.max()))
-    past = np.maximum(cuts[:, None] - plan.stride * back, begin)  # beyond the length: any cycle, zeroed below
+    past = np.maximum(cuts[:, None] - plan.input_stride * back, begin)  # beyond the length: any cycle, zeroed below
     ahead = cuts[:, None] + plan.stride * np.arange(1, steps + 1)
     scale = np.array([[reference(one, name, int(c), plan) for name in (*plan.targets, *plan.inputs)] for c in cuts])
-    read = [one.filled(name, plan.stride)[past - 1] for name in plan.targets]
-    read += [one.causal(name, plan.stride)[past - 1] for name in plan.inputs]
-    flags = [np.isfinite(one.causal(name, plan.stride))[past - 1] for name in plan.targets]
+    read = [one.filled(name, plan.input_stride)[past - 1] for name in plan.targets]
+    read += [one.causal(name, plan.input_stride)[past - 1] for name in plan.inputs]
+    flags = [np.isfinite(one.causal(name, plan.input_stride))[past - 1] for name in plan.targets]
     last = np.stack([one.recent(name, plan.static_window)[cuts - 1] for name in plan.targets], axis=1)
     last = last / scale[:, : len(plan.targets)]
     target, weight = _after(one, ahead, last, scale, plan, training)

@@ -15,7 +15,7 @@ from batgen.errors import DataError
 from batgen.report.labels import pretty_unit, small_unit, with_unit, words
 from batgen.report.sequence_explanation import Attention, Saliency, read_explanation
 
-CAPACITY = "discharge_capacity_Ah"
+CAPACITY, PERCENT = "discharge_capacity_Ah", "discharge_capacity_%"
 MODEL, CONFORMAL = "model", "model, conformal"
 #: Test sets in the order people look at them; others stand between these and the validation cells.
 _SETS = ("test", "secondary", "oxford")
@@ -95,19 +95,19 @@ class SequencePart:
         """The forecast targets, capacity first."""
         return sorted(map(str, self.forecasts["target"].unique()), key=lambda target: target != CAPACITY)
 
-    def own_method(self) -> str:
+    def own_method(self, scene: Scene, target: str) -> str:
         """The method whose interval stands for the run: after conformal calibration where there was one."""
-        return CONFORMAL if CONFORMAL in set(self.forecasts["method"]) else MODEL
+        return MODEL if self.shown(scene, target, CONFORMAL).empty else CONFORMAL
 
     def factors(self, target: str) -> pd.Series:
         """cell_id -> factor from the physical unit to the one shown: % of nominal for capacity, mV for V and so on."""
-        if self._in_percent(target):
+        if self.in_percent(target):
             return 100.0 / self.cells["nominal_capacity_Ah"]
         return pd.Series(small_unit(_unit(target))[1], index=self.cells.index, dtype=float)
 
     def unit(self, target: str) -> str:
         """The unit figures show: "% of nominal" for capacity, "mV" for a voltage drop."""
-        if self._in_percent(target):
+        if self.in_percent(target):
             return "% of nominal"
         return pretty_unit(small_unit(_unit(target))[0])
 
@@ -135,12 +135,28 @@ class SequencePart:
             ahead=table["cycle"] - table["cut_cycle"],
         )
 
+    def metric(self, scene: Scene, method: str, metric: str, signals: tuple[str, ...]) -> float:
+        """The number of metrics.json for the first of the signals that has one, over the whole horizon; NaN without.
+
+        Tables of forecasts may leave out cycles between the steps of a model; its errors do not.
+        """
+        found = {
+            row["signal"]: float(row["value"])
+            for row in self.metrics
+            if (row["method"], row["test_set"], row["metric"]) == (method, scene.test_set, metric)
+            and scene.first <= row["cut"] <= scene.last
+            and row["horizon"] == "all"
+            and row["value"] is not None
+        }
+        return next((found[signal] for signal in signals if signal in found), float("nan"))
+
     @cached_property
     def _rows(self) -> dict[Any, np.ndarray]:
         groups = self.forecasts.groupby(["test_set", "place", "target"], observed=True)
         return {key: np.asarray(rows) for key, rows in groups.indices.items()}
 
-    def _in_percent(self, target: str) -> bool:
+    def in_percent(self, target: str) -> bool:
+        """Whether figures show a target in % of nominal: capacity, where the nominal capacity of all cells is known."""
         return target == CAPACITY and bool((self.cells["nominal_capacity_Ah"] > 0).all())
 
 

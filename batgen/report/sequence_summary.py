@@ -7,13 +7,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from batgen.report.labels import pretty_unit, small_unit, words
-from batgen.report.sequence_read import CAPACITY, CONFORMAL, MODEL
+from batgen.report.sequence_read import CAPACITY, CONFORMAL, MODEL, PERCENT
 from batgen.report.sequence_words import verdicts
 from batgen.report.summary import Value
 
 Row = Mapping[str, Any]
 
-PERCENT = "discharge_capacity_%"
 #: metric -> head, in order; the direction that wins, as in metrics.json ("" where none does).
 _MAIN = {
     "RMSE": ("RMSE", "lower"),

@@ -19,6 +19,7 @@ PLAN = Plan(
     capacity="Ah",
     first_cycles=4,
     stride=5,
+    input_stride=5,
     static_window=3,
     after_eol={"weight": 0.5, "depth": 0.1, "tau_cycles": 20.0},
     level=Q,
@@ -60,7 +61,7 @@ def test_nothing_after_the_cut_is_in_what_the_model_sees() -> None:
         for values in changed.columns.values():
             values[40:] *= 1.7
         before, after = (
-            windows([one], [40], 6, replace(plan, stride=stride), training=True) for one in (plain, changed)
+            windows([one], [40], 6, replace(plan, stride=stride, input_stride=stride), training=True) for one in (plain, changed)
         )
         for name in ("values", "flags", "covariates", "statics", "last", "length"):
             np.testing.assert_array_equal(before[name], after[name])
@@ -71,7 +72,7 @@ def test_nothing_after_the_cut_is_in_what_the_model_sees() -> None:
 def test_missing_values_are_held_flagged_and_weightless() -> None:
     one = made()
     one.columns[Q][[0, 1, 2, 19, 30, 31]] = np.nan
-    plan = replace(PLAN, stride=1)
+    plan = replace(PLAN, stride=1, input_stride=1)
     got = windows([one], [30], 4, plan, training=False)
     assert got["length"].tolist() == [27], "steps begin at the first cycle that is known"
     assert got["flags"][0, :, 0].tolist() == [1.0] * 16 + [0.0] + [1.0] * 10
@@ -81,7 +82,7 @@ def test_missing_values_are_held_flagged_and_weightless() -> None:
 
 
 def test_training_sees_a_fade_behind_the_end_of_life_and_tests_do_not() -> None:
-    plan = replace(PLAN, stride=1)
+    plan = replace(PLAN, stride=1, input_stride=1)
     cells = [made(), made(ended=False)]
     trained, tested = (windows(cells, [95, 95], 30, plan, training=flag) for flag in (True, False))
     assert trained["weight"][0, :, 0].tolist() == [1.0] * 5 + [0.5] * 25
@@ -96,7 +97,7 @@ def test_training_sees_a_fade_behind_the_end_of_life_and_tests_do_not() -> None:
 
 
 def test_shape_divides_by_the_first_values_up_to_the_cut() -> None:
-    plan = replace(PLAN, capacity="shape", stride=1, first_cycles=10)
+    plan = replace(PLAN, capacity="shape", stride=1, input_stride=1, first_cycles=10)
     got = windows([made(), made()], [4, 50], 3, plan, training=False)
     first = np.array([2.0 - 0.0025, 2.0 - 0.0055])
     np.testing.assert_allclose(got["last"][:, 0], np.array([2.0 - 0.003, 2.0 - 0.049]) / first)
@@ -123,7 +124,7 @@ def test_a_schedule_is_known_ahead_and_goes_on_as_it_ended() -> None:
     rate = np.full(100, 1.0)
     rate[50:] = 2.0
     rate[60] = np.nan
-    plan = replace(PLAN, covariates=("discharge_c_rate", "log_nominal_capacity"), stride=10)
+    plan = replace(PLAN, covariates=("discharge_c_rate", "log_nominal_capacity"), stride=10, input_stride=10)
     got = windows([made(discharge_c_rate=rate)], [41], 8, plan, training=False)
     assert got["future"][0, :, 0].tolist() == [2.0] * 8
     assert got["covariates"][0, :5, 0].tolist() == [1.0] * 5
@@ -145,3 +146,11 @@ def test_cells_that_cannot_be_cut_are_named() -> None:
         windows([late], [10], 2, PLAN, training=False)
     with pytest.raises(DataError, match=r"cell a: discharge_capacity_Ah is typically 1950 .* 2 Ah: mixed units"):
         windows([made(**{Q: made().columns[Q] * 1000})], [10], 2, PLAN, training=False)
+
+
+def test_what_is_seen_may_have_finer_steps_than_what_is_ahead() -> None:
+    fine = windows([made()], [40], 6, replace(PLAN, input_stride=2), training=True)
+    coarse = windows([made()], [40], 6, PLAN, training=True)
+    assert (fine["length"][0], coarse["length"][0]) == (20, 8)
+    np.testing.assert_array_equal(fine["target"], coarse["target"])
+    assert fine["covariates"][0, :, 0].tolist() == list(range(2, 41, 2))

@@ -149,6 +149,20 @@ def test_end_of_life_of_flat_forecasts_is_said(part: SequencePart) -> None:
     assert "not drawn, record ends before: 1" in said[2]
 
 
+def test_test_cells_without_calibration_keep_their_own_interval(tmp_path: Path) -> None:
+    # Too few validation cells at one cut: nothing is calibrated there.
+    folder = make_sequence_part(tmp_path / "part", 4, (30, 100), ("test",), extras=False)
+    table = pd.read_csv(folder / "forecasts.csv.gz")
+    gone = (table["method"] == "model, conformal") & (table["cut_cycle"] == 30)
+    table[~gone].to_csv(folder / "forecasts.csv.gz", index=False)
+    part = read_sequence_part(folder)
+    assert [part.own_method(scene, CAPACITY) for scene in part.scenes()] == ["model, conformal", "model"]
+    figure = draw_eol(part)
+    assert figure is not None
+    assert len(figure.axes) == 2
+    assert draw_fan(part, part.scenes()[1], CAPACITY) is not None
+
+
 def test_calibration_tells_coverage_before_and_after(tmp_path: Path) -> None:
     folder = make_sequence_part(tmp_path / "part", 4, (100,), ("test",), extras=False)
     table = pd.read_csv(folder / "forecasts.csv.gz")
@@ -168,14 +182,19 @@ def test_calibration_tells_coverage_before_and_after(tmp_path: Path) -> None:
     assert said[1].endswith("10–90 % holds 100 %")
 
 
-def test_predicted_equal_to_measured_has_no_error(tmp_path: Path) -> None:
-    folder = make_sequence_part(tmp_path / "part", 3, (100,), ("test",), extras=False)
-    table = pd.read_csv(folder / "forecasts.csv.gz")
-    table.assign(**{"q0.5": table["truth"]}).to_csv(folder / "forecasts.csv.gz", index=False)
-    part = read_sequence_part(folder)
-    figure = draw_predicted(part, part.scenes()[0])
+def test_errors_in_figures_are_those_of_the_metrics(part: SequencePart) -> None:
+    # The planted rows are of the test cells and the cut 100: 2 % of nominal, 6 mV, 60 cycles.
+    figures = [draw_predicted(part, scene) for scene in part.scenes()[:2]]
+    titles = [
+        [ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")] for figure in figures if figure
+    ]
+    assert titles[0] == ["RMSE 2 % of nominal, mean over 6 cells", "RMSE 6 mV, mean over 6 cells"]
+    assert titles[1] == ["6 cells", "6 cells"]
+    figure = draw_eol(part)
     assert figure is not None
-    assert figure.axes[0].get_title(loc="left") == "RMSE 0 % of nominal, mean over 3 cells"
+    said = [ax.texts[0].get_text() for ax in figure.axes]
+    assert "median error 60 cycles" in said[0]
+    assert "median error" not in said[1]
 
 
 def test_error_by_horizon_is_the_mean_over_cells(tmp_path: Path) -> None:

@@ -58,5 +58,6 @@ def _panel(ax: Axes, part: SequencePart, scene: Scene, target: str, low: float, 
         )
     for place, (text, colour) in enumerate(notes):
         x, y, across, up = ((0.03, 0.97, "left", "top"), (0.98, 0.03, "right", "bottom"))[place]
-        ax.text(x, y, text, transform=ax.transAxes, ha=across, va=up, fontsize=8, color=colour)
+        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}
+        ax.text(x, y, text, transform=ax.transAxes, ha=across, va=up, fontsize=8, color=colour, bbox=box)
     ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1, xlabel="Expected proportion", ylabel="Observed proportion")

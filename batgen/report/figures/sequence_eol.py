@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batgen.report.figures.style import MEAN, MEASURED, RECONSTRUCTION, sheet, styled
-from batgen.report.sequence_read import CAPACITY, Scene, SequencePart
+from batgen.report.sequence_read import CAPACITY, MODEL, PERCENT, Scene, SequencePart
 from batgen.report.sequence_scores import best_baselines, first_reach
 
 _COLUMNS = 2
@@ -17,13 +17,13 @@ _ENDS = {"median": "median", "early": "low", "late": "high"}
 def draw_eol(part: SequencePart) -> Figure | None:
     """A panel a test set and cut: the first cycle at which the median is at the end-of-life capacity, cell by cell.
 
-    A forecast that never gets there is a triangle on the upper edge, its error that of its last cycle; the interval goes
-    to the edge where its upper quantile never gets there. Cells whose record ends before their end of life are counted,
+    A forecast that never gets there is a triangle on the upper edge; the interval goes to the edge where its upper quantile
+    never gets there. Cells whose record ends before their end of life are counted,
     not drawn. None without forecasts of capacity or without any known end of life.
     """
     if CAPACITY not in part.targets():
         return None
-    scenes = [scene for scene in part.scenes() if _crossings(part, scene, part.own_method())["true"].notna().any()]
+    scenes = [s for s in part.scenes() if _crossings(part, s, MODEL)["true"].notna().any()]
     if not scenes:
         return None
     columns = min(_COLUMNS, len(scenes))
@@ -39,42 +39,46 @@ def draw_eol(part: SequencePart) -> Figure | None:
 
 
 def _crossings(part: SequencePart, scene: Scene, method: str) -> pd.DataFrame:
-    """By cell: true, median, early and late end of life (NaN: not reached) and the last forecast cycle."""
+    """By cell: true, median, early and late end of life (NaN: not reached)."""
     rows = part.shown(scene, CAPACITY, method)
     eol = part.cells["eol_capacity_Ah"] * part.factors(CAPACITY)
     cells = {name: first_reach(rows, column, eol) for name, column in _ENDS.items()}
     table = pd.DataFrame(cells)
     table["true"] = part.cells["eol_cycle"].reindex(table.index)
-    last = rows["cycle"].groupby(rows["cell_id"], observed=True).max()
-    table["last"] = last.set_axis(last.index.astype(str))
     return table
 
 
 def _panel(ax: Axes, part: SequencePart, scene: Scene) -> None:
-    everyone = _crossings(part, scene, part.own_method())
+    everyone = _crossings(part, scene, part.own_method(scene, CAPACITY))
     table = everyone[everyone["true"].notna()]
     reached = table["median"].notna()
     best = best_baselines(part.shown(scene, CAPACITY), 1)
     if best:
         other = _crossings(part, scene, best[0])[lambda t: t["true"].notna() & t["median"].notna()]
-        ax.plot(other["true"], other["median"], "o", ms=4, mfc="none", color=MEASURED, label="baseline of lowest RMSE")
+        ax.plot(other["true"], other["median"], "o", ms=4, mfc="white", color=MEASURED, label="baseline of lowest RMSE")
     known = table[["true", "median", "early"]].to_numpy()
     span = (0.9 * np.nanmin(known), 1.1 * np.nanmax(known[:, :2]))
     if part.low is not None:
         early, late = table["early"].fillna(span[1]), table["late"].fillna(span[1])
-        ax.vlines(table["true"], early, late, color=MEAN, lw=1.5, alpha=0.5, label=f"forecast, {part.band()}")
+        ax.vlines(
+            table["true"], early, late, color=MEAN, lw=1.2, alpha=0.35, zorder=1, label=f"forecast, {part.band()}"
+        )
     ax.plot(
         table["true"][reached], table["median"][reached], "o", ms=5, color=MEAN, mec="white", label="forecast, median"
     )
     never = table[~reached]
-    edge = np.full(len(never), span[0] + 0.985 * (span[1] - span[0]))
-    ax.plot(never["true"], edge, "^", ms=6, color=RECONSTRUCTION, mec="white", label="never reached in the forecast")
+    if len(never):
+        edge = np.full(len(never), span[0] + 0.985 * (span[1] - span[0]))
+        ax.plot(
+            never["true"], edge, "^", ms=6, color=RECONSTRUCTION, mec="white", label="never reached in the forecast"
+        )
     ax.plot(span, span, color="#222222", lw=0.8, ls="--")
     ax.set(
         xlim=span, ylim=span, box_aspect=1, xlabel="True end of life [cycles]", ylabel="Predicted end of life [cycles]"
     )
-    error = (table["median"].fillna(table["last"]) - table["true"]).abs()
-    lines = [f"median error {error.median():.0f} cycles", f"never reached: {len(never)} of {len(table)}"]
+    error = part.metric(scene, MODEL, "EOL_error_median", (CAPACITY, PERCENT))
+    lines = [] if np.isnan(error) else [f"median error {error:.0f} cycles"]
+    lines.append(f"never reached: {len(never)} of {len(table)}")
     if part.low is not None:
         held = (table["early"] <= table["true"]) & (table["late"].fillna(np.inf) >= table["true"])
         lines.append(f"interval holds {held.sum()} of {len(table)}")

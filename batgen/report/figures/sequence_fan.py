@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from batgen.report.figures.style import CYCLE, DRAWS, MEAN, MEASURED, RECONSTRUCTION, evenly, sheet, styled
-from batgen.report.sequence_read import CAPACITY, MODEL, Scene, SequencePart
+from batgen.report.sequence_read import CAPACITY, Scene, SequencePart
 from batgen.report.sequence_scores import best_baselines
 
 _BASELINES = (CYCLE[1], CYCLE[2])
@@ -24,8 +24,7 @@ def draw_fan(part: SequencePart, scene: Scene, target: str, count: int = 6) -> F
     of its life after the cell's record does, and below where measured values end: fans go on for long.
     """
     rows = part.shown(scene, target)
-    own = rows[rows["method"] == part.own_method()]
-    own = own if len(own) else rows[rows["method"] == MODEL]
+    own = rows[rows["method"] == part.own_method(scene, target)]
     if own.empty:
         return None
     here = part.cells.loc[own["cell_id"].astype(str).unique()]
