@@ -1,5 +1,6 @@
 """The end of life of each cell as forecast from more and more of its cycles, and when its test could have stopped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from batgen.preprocessing.sequence_series import Series
 
 #: So many forecasts in a row have to agree before a test may stop.
 SUCCESSIVE = 3
+#: Neighbouring cuts that are forecast together.
+_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,19 @@ def follow(forecaster: Forecaster, table: UserTable, every: int, calibrated: boo
             f"follow=true: this run forecasts {', '.join(targets)}, but the end of life is of {CAPACITY}."
         )
     tables, used, last_cuts = [], [], []
+    learnt = forecaster.cuts[1]
     for one in read_cells(forecaster, table):
         cuts = _cuts(one, forecaster, every)
         if not cuts:
             continue
-        made = physical(forecaster, table, [one] * len(cuts), cuts, max(cuts) + forecaster.reach)
-        made = [clip(f, f.cut_cycle + forecaster.reach) for f in made if f.target == CAPACITY]
-        if calibrated:
-            made = [forecaster.calibrated(f)[0] for f in made]
-        rows = eol_table(made)
+        parts = [cuts[start : start + _AT_ONCE] for start in range(0, len(cuts), _AT_ONCE)]
+        rows = pd.concat([_ends(forecaster, table, one, part, calibrated) for part in parts], ignore_index=True)
         rows["width"] = (rows["eol_high"] - rows["eol_low"]) / rows["eol_median"]
         rows["revision"] = rows["eol_median"].diff() / rows["eol_median"].shift()
-        rows["learnt"] = rows["observed"] <= forecaster.cuts[1]
+        rows["learnt"] = rows["observed"] <= learnt
         tables.append(rows)
         used.append(one)
-        last_cuts.append(cuts[-1])
+        last_cuts.append(max((cut for cut in cuts if cut <= learnt), default=cuts[-1]))
     if not tables:
         longest = max(info.last_cycle for info in table.infos)
         raise ConfigError(
@@ -65,7 +66,21 @@ def follow(forecaster: Forecaster, table: UserTable, every: int, calibrated: boo
     there = {one.cell_id for one in used}
     if short := [info.cell_id for info in table.infos if info.cell_id not in there]:
         notes.append(f"{listed(short)}: not observed to cycle {forecaster.cuts[0]} yet, where forecasts start")
-    return pd.concat(tables, ignore_index=True), notes
+    rows = pd.concat(tables, ignore_index=True)
+    if not (calibrated and CAPACITY in forecaster.calibration):
+        notes.append("intervals are as the model gives them, not calibrated: that they are narrow says little")
+    if not rows["learnt"].all():
+        notes.append(
+            f"training saw no cell observed beyond cycle {learnt}: forecasts from more do not count for advice"
+        )
+    return rows, notes
+
+
+def _ends(forecaster: Forecaster, table: UserTable, one: Series, cuts: list[int], calibrated: bool) -> pd.DataFrame:
+    """The `eol_table` of one cell at some cuts."""
+    made = physical(forecaster, table, [one] * len(cuts), cuts, max(cuts) + forecaster.reach)
+    made = [clip(f, f.cut_cycle + forecaster.reach) for f in made if f.target == CAPACITY]
+    return eol_table([forecaster.calibrated(f)[0] if calibrated else f for f in made])
 
 
 def _cuts(one: Series, forecaster: Forecaster, every: int) -> list[int]:
@@ -90,7 +105,7 @@ def advise(rows: pd.DataFrame, ran_to: int, tolerance: float) -> Advice:
     median moved by at most half of that; what came after is told, but was not known. Only cuts that training saw count.
     """
     cell = str(rows["cell_id"].iloc[0])
-    usable = rows[rows["learnt"]].reset_index(drop=True)
+    usable = rows[rows["learnt"] & ~(rows["observed"] >= rows["eol_measured"])].reset_index(drop=True)
     narrow = usable["width"] <= tolerance
     steady = usable["revision"].abs() <= tolerance / 2
     in_a_row = (narrow & steady).astype(int).rolling(SUCCESSIVE).sum()
@@ -112,8 +127,21 @@ def advise(rows: pd.DataFrame, ran_to: int, tolerance: float) -> Advice:
         if not (narrow & steady).iloc[reached[0] + 1 :].all():
             text += " They left this range again, so that stopping there would have been early."
     if np.isfinite(at["eol_measured"]):
-        text += f" Measured: {at['eol_measured']:.0f}."
+        missed = "" if at["eol_low"] <= at["eol_measured"] <= at["eol_high"] else ", outside that interval"
+        text += f" Measured: {at['eol_measured']:.0f}{missed}."
     return Advice(cell, stop, text)
+
+
+def verdict(rows: pd.DataFrame, advices: Sequence[Advice]) -> str:
+    """How often an interval at which a test could have stopped holds the measured end; "" where none is measured."""
+    held = []
+    for advice in advices:
+        at = rows[(rows["cell_id"] == advice.cell_id) & (rows["observed"] == (advice.stop or -1))]
+        if len(at) and np.isfinite(at["eol_measured"].iloc[0]):
+            held.append(bool(at["eol_measured"].between(at["eol_low"], at["eol_high"]).iloc[0]))
+    if not held:
+        return ""
+    return f"Of {len(held)} tests that could have stopped and went on to their end of life, the interval held it in {sum(held)}."
 
 
 def _why_not(usable: pd.DataFrame, rows: pd.DataFrame, tolerance: float) -> str:

@@ -134,7 +134,7 @@ def _forecast(
 def _follow(
     forecaster: "Forecaster", table: "UserTable", path: Path, out: Path, every: int, tolerance: float, calibrated: bool
 ) -> None:
-    from batgen.follow import advise, follow
+    from batgen.follow import advise, follow, verdict
     from batgen.forecast_files import account, check_out, interval, write_table
     from batgen.report.figures.forecast_follow import draw_follow
     from batgen.report.figures.style import save
@@ -155,6 +155,8 @@ def _follow(
         print(f"{cell} observed to {last['observed']}: end of life {interval(last)}{moved}")
     for advice in advices:
         print(advice.text)
+    if said := verdict(rows, advices):
+        print(said)
     print(f"-> {out}, {beside.name}.png, {beside.name}.json", flush=True)
 
 

@@ -27,8 +27,10 @@ def what_to_mind(
         known = got["known"][:, place] > 0
         if not known.all():
             lacking = [cell for cell, there in zip(ids, known, strict=True) if not there]
-            columns = ", ".join(names)
-            notes.append(f"{group} ({columns}): not in the table for {listed(lacking)}, the model counts it as unknown")
+            columns = f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+            notes.append(
+                f"{group} ({columns}): not in the table up to the cut for {listed(lacking)}, the model counts it as unknown"
+            )
         for number, name in enumerate(names, start):
             if name != "log_cut":  # told below in cycles
                 _collect(foreign, name, got["statics"][:, number], known, ids)

@@ -162,11 +162,13 @@ def _members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: d
 def _member(conf: dict[str, Any], name: str, train: list[Series], val: list[Series], val_cuts: list[int]) -> Member:
     settings: SequenceTraining = build(conf["trainer"])
     source = pretrained(conf)
+    preprocessing = build(conf["preprocessing"])
+    first, last = settings.cuts(conf["cycles"])
     if source is not None and conf["finetune"]["scaler"] == "source":
-        preprocessing = source[name].preprocessing
+        preprocessing.load(source[name].preprocessing.state())
+        # the scales are those of that run, the lives those of these cells
+        preprocessing.horizon_cycles = preprocessing.horizon or max(1, *(s.last_cycle - first for s in train))
     else:
-        preprocessing = build(conf["preprocessing"])
-        first, last = settings.cuts(conf["cycles"])
         preprocessing.fit(train, range(first, last + 1))
     return Member(name, train, val, val_cuts, preprocessing, None, {})
 
@@ -174,6 +176,8 @@ def _member(conf: dict[str, Any], name: str, train: list[Series], val: list[Seri
 def train(part: Part) -> None:
     """Train the members that are not trained yet, and save a checkpoint of each."""
     settings: SequenceTraining = build(part.conf["trainer"]).on(part.conf["device"])
+    for member in part.members:  # before the first is trained
+        _validated(part, member, settings)
     for number, member in enumerate(part.members):
         path = part.folder / "models" / f"{member.name}.ckpt"
         if path.is_file():
@@ -195,6 +199,19 @@ def train(part: Part) -> None:
             rest.unlink()
 
 
+def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[tuple[Series, int]]:
+    """(series, cut) that a member is stopped on, of cells that go on after the cut."""
+    pairs = list(zip(member.val, member.val_cuts, strict=True))
+    if settings.val_cuts is not None and part.parts.stops is None:
+        pairs = [(s, cut) for cut in settings.val_cuts for s in member.val]
+    if found := [(s, cut) for s, cut in pairs if s.last_cycle > cut]:
+        return found
+    raise ConfigError(
+        f"{member.name}: none of its {len(member.val)} validation cells goes on after cycle {min(c for _, c in pairs)}. "
+        "Use smaller trainer.last_cut, trainer.val_cuts or evaluation.cuts, or fewer trainer.folds."
+    )
+
+
 def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: int) -> None:
     conf, preprocessing = part.conf, member.preprocessing
     first, last = settings.cuts(conf["cycles"])
@@ -211,11 +228,8 @@ def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: 
         cuts = [int(rng.integers(first, max(first, min(last, s.last_cycle - 1)) + 1)) for s in chosen]
         return batch_of(preprocessing, chosen, cuts, steps, training=True)
 
-    val_cuts = settings.val_cuts
-    val, cuts = member.val, member.val_cuts
-    if val_cuts is not None and part.parts.stops is None:
-        pairs = [(s, cut) for cut in val_cuts for s in member.val if s.last_cycle > cut]
-        val, cuts = [s for s, _ in pairs], [cut for _, cut in pairs]
+    pairs = _validated(part, member, settings)
+    val, cuts = [s for s, _ in pairs], [cut for _, cut in pairs]
     rows = SequenceRows(draw, batch_of(preprocessing, val, cuts, steps, training=True))
     torch.manual_seed(seed)
     shape = checkpoint.sequence_shape(preprocessing)

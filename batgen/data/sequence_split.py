@@ -6,12 +6,13 @@ Cells whose record ends before the cycles that a model observes are left out and
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from batgen.data.named_split import NamedSplit
 from batgen.data.published_split import PublishedSplit
 from batgen.data.source_split import SourceSplit
 from batgen.data.split import Split
@@ -44,7 +45,7 @@ class SequenceParts:
 
 
 def sequence_parts(
-    split: Split | PublishedSplit | SourceSplit,
+    split: Split | PublishedSplit | SourceSplit | NamedSplit,
     store: Store,
     seed: int,
     minimum_cycles: int,
@@ -57,6 +58,8 @@ def sequence_parts(
     """
     cells = cell_frame(store)
     cells = cells[~cells["cell_id"].isin(list(without))].reset_index(drop=True)
+    if isinstance(split, Split) and split.kind == "sample":  # a sample is a cell here
+        split = replace(split, kind="cell")
     if isinstance(split, Split) and split.kind == "chronological":
         return _chronological(split, store, cells, minimum_cycles)
     usable = cells["last_cycle"] > minimum_cycles

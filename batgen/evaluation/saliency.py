@@ -13,19 +13,16 @@ def saliency(model: nn.Module, batch: SequenceBatch, target: int, steps: int, at
     gradients: rows do not mix, so the gradient of the sum of one output a row is the gradient of each. at_once: rows a pass.
     """
     levels = len(model.levels)  # type: ignore[arg-type]
-    windows, per_window = len(batch.past), steps * levels
-    short = batch._replace(
-        future=batch.future[:, :steps], target=batch.target[:, :steps], weight=batch.weight[:, :steps]
-    )
+    windows, per_window, block = len(batch.past), steps * levels, getattr(model, "block", 1)
     found = torch.zeros(windows * per_window, *batch.past.shape[1:])
     was_training = model.training
     model.eval()
     for start in range(0, windows * per_window, at_once):
         row = torch.arange(start, min(start + at_once, windows * per_window))
         window, output = row // per_window, row % per_window
-        # a step depends on none after it: what is behind the last one asked for is not decoded
-        last = int((output // levels).max()) + 1
-        chosen = SequenceBatch(*(x[window] for x in short))
+        # a block depends on none after it: what is behind the last one asked for is not decoded
+        last = (int((output // levels).max()) // block + 1) * block
+        chosen = SequenceBatch(*(x[window] for x in batch))
         chosen = chosen._replace(
             future=chosen.future[:, :last], target=chosen.target[:, :last], weight=chosen.weight[:, :last]
         )

@@ -125,7 +125,9 @@ class Seq2SeqQuantile(nn.Module):
         base = batch.last[:, None] if self.residual else torch.zeros_like(batch.last[:, None])
         targets = len(self.shape.targets)
         seen = batch.past[..., :targets] - base
-        past = torch.cat([seen * self.gains if self.residual else seen, batch.past[..., targets:]], -1)
+        if self.residual and not self.arcana:  # its window goes on with forecasts, which have no gain
+            seen = seen * self.gains
+        past = torch.cat([seen, batch.past[..., targets:]], -1)
         real = torch.arange(past.shape[1], device=past.device) < batch.length[:, None]
         states, seen, final = self.encoder(past * real[..., None], batch.length)
         embedded = final.new_zeros(len(final), 0)
