@@ -21,15 +21,17 @@ CHOICES = [
 ]
 
 
+#: What the names of experiments of other families begin with.
+FAMILIES = {"pulse_": "pulses", "seq_": "sequences"}
 #: A model of each family: curves is the default's.
-BESIDE = {"curves": [], "pulses": ["model=cross_attention_cvae"]}
+BESIDE = {"curves": [], "pulses": ["model=cross_attention_cvae"], "sequences": ["model=seq2seq_quantile"]}
 
 
 def _beside(choice: str) -> list[str]:
     """What else to choose, so that `choice` fits: read from the constants of what it builds."""
     group, name = choice.split("=")
     if group == "experiment":
-        return BESIDE["pulses"] if name.startswith("pulse_") else []
+        return next((BESIDE[family] for start, family in FAMILIES.items() if name.startswith(start)), [])
     own = OmegaConf.load(CONF / group / f"{name}.yaml")
     if not isinstance(own, DictConfig) or "_target_" not in own:
         return []
@@ -89,6 +91,47 @@ def test_misspelt_keys_are_refused_with_a_suggestion(typed: str, named: str, mea
         check()
     assert named in str(caught.value)
     assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("+finetune.trian=decoder", r"finetune.trian: unknown key; did you mean 'train'"),
+        ("finetune.train=encoder", "finetune.train=encoder: it must be one of all, decoder, heads, heads_and_attention"),
+        ("finetune.scaler=mine", "finetune.scaler=mine: it must be one of source, refit"),
+        ("+data.sequences.targts=[a]", r"data.sequences.targts: unknown key; did you mean 'targets'"),
+        ("+model.blck=3", "model.blck.*did you mean 'block'"),
+        ("+trainer.epoch=3", "trainer.epoch:.*did you mean 'epochs'"),
+        ("+preprocessing.strides=3", "did you mean 'stride'"),
+        ("+evaluation.explian=3", "did you mean 'explain'"),
+        ("split=unseen_soc", "split: .*makes sequences, but .* takes pulses"),
+        ("trainer=cpu", "trainer: .*makes sequences, but .* takes curves"),
+        ("data=pulse_csv", "data: pulse_csv holds pulses, but .* makes sequences"),
+    ],
+)
+def test_what_a_forecaster_refuses(typed: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        words = ["model=seq2seq_quantile", typed]
+        overrides.check(words, CONF)
+        config.validate(overrides.compose(words, CONF))
+
+
+def test_only_forecasters_start_from_another_run() -> None:
+    config.validate(overrides.compose(["model=seq2seq_quantile", "finetune.run=somewhere"], CONF))
+    with pytest.raises(ConfigError, match="finetune.run: only forecasters of sequences"):
+        config.validate(overrides.compose(["model=rcvae", "finetune.run=somewhere"], CONF))
+
+
+def test_a_dataset_of_two_cells_picks_its_split_and_the_command_line_another() -> None:
+    words = ["model=seq2seq_quantile", "data=calce"]
+    assert overrides.compose(words, CONF).split.kind == "chronological"
+    assert overrides.compose([*words, "split=cell"], CONF).split.kind == "cell"
+
+
+def test_paper_protocol_of_forecasters_reads_500_cycles() -> None:
+    cfg = overrides.compose(["model=seq2seq_quantile", "protocol=both"], CONF)
+    read = [config.resolved(cfg, protocol, 0)["preprocessing"]["max_cycles"] for protocol in ("paper", "honest")]
+    assert read == [500, None]
 
 
 def test_misspelt_key_in_an_experiment_file(tmp_path: Path) -> None:
@@ -165,7 +208,7 @@ def test_protocol_sets_its_keys_together_and_a_key_still_overrides() -> None:
 
 def test_root_knobs_are_those_of_the_issue() -> None:
     knobs = set(config.ROOT_KEYS) - set(config.GROUPS)
-    assert knobs == {"cycles", "seed", "device", "run_name", "protocol", "run_dir", "resume"}
+    assert knobs == {"cycles", "seed", "device", "run_name", "protocol", "run_dir", "resume", "finetune"}
 
 
 def test_checks_do_not_import_anything_heavy() -> None:

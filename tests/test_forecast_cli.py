@@ -99,8 +99,12 @@ def test_a_table_a_figure_and_where_it_came_from(
 
 
 def test_to_eol_ends_where_all_quantiles_are_through(forecaster: Forecaster, tmp_path: Path) -> None:
-    table = read(own(tmp_path / "cells.csv"), forecaster)
+    path = own(tmp_path / "cells.csv")
+    upper = forecast(forecaster, read(path, forecaster), 12, forecaster.reach, None, False).forecasts[0].at(0.9)
+    table = read(path, forecaster, float(upper[:20].mean()))  # a threshold that upper quantiles do reach, at least one
     far = forecast(forecaster, table, 12, forecaster.reach, None, calibrated=False)
+    assert crossing(far.forecasts[0], 0.9)[1]
+    assert crossing(far.forecasts[0], 0.5)[0] < crossing(far.forecasts[0], 0.9)[0]
     there = forecast(forecaster, table, 12, None, None, calibrated=False)
     for f, g in zip(there.forecasts, far.forecasts, strict=True):
         end, reached = crossing(g, 0.9)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from batgen.models.sequence_base import SequenceBatch
 
 
-def saliency(model: nn.Module, batch: SequenceBatch, target: int, steps: int, at_once: int = 512) -> Tensor:
+def saliency(model: nn.Module, batch: SequenceBatch, target: int, steps: int, at_once: int = 64) -> Tensor:
     """(B, steps, Q, N, F): |d quantile of `target` at each of the first `steps` steps / d past| (Rahmanian et al., figs. 6, 7).
 
     Every window is repeated once for each (step, quantile), and a single backward pass through the repeated batch gives all

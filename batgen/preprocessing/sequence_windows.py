@@ -88,7 +88,8 @@ def _of_cell(one: Series, cuts: np.ndarray, steps: int, plan: Plan, training: bo
     begin = min(int(np.isfinite(one.columns[name]).argmax()) for name in plan.targets) + 1
     length = (cuts - begin) // plan.input_stride + 1
     back = length[:, None] - 1 - np.arange(int(length.max()))
-    past = np.maximum(cuts[:, None] - plan.input_stride * back, begin)  # beyond the length: any cycle, zeroed below
+    # beyond the length: any cycle, zeroed below
+    past = np.clip(cuts[:, None] - plan.input_stride * back, begin, one.last_cycle)
     ahead = cuts[:, None] + plan.stride * np.arange(1, steps + 1)
     scale = np.array([[reference(one, name, int(c), plan) for name in (*plan.targets, *plan.inputs)] for c in cuts])
     read = [one.filled(name, plan.input_stride)[past - 1] for name in plan.targets]

@@ -74,6 +74,19 @@ def test_by_cell_every_cell_once_and_seeded(tmp_path):
     assert parts.tests == ("test",)
 
 
+def test_a_sample_is_a_cell(tmp_path):
+    """The published protocol of curves shuffles cycles; here it is the same whole cells as `cell`."""
+    cells = store(tmp_path)
+    by_sample, by_cell = (sequence_parts(split(kind), cells, 3, 10) for kind in ("sample", "cell"))
+    assert by_sample == by_cell
+
+
+def test_cells_can_be_left_out(tmp_path):
+    cells = store(tmp_path)
+    parts = sequence_parts(split("cell"), cells, 0, 10, without=["c03", "c07"])
+    assert {c for ids in parts.cells.values() for c in ids} == {f"c{k:02d}" for k in range(20)} - {"c03", "c07"}
+
+
 def test_by_policy_and_by_any_fact(tmp_path):
     cells = store(tmp_path, policies=list("abcdefg"), sources=["x", "y", "z", "w"])
     for made, value in (
@@ -102,10 +115,9 @@ def test_short_cells_are_named_not_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("made", "lives", "cycles", "error", "words"),
     [
-        ("sample", (30,) * 9, 10, ConfigError, "split=chronological"),
         ("cell", (30, 30), 10, ConfigError, "2 cells are fewer than its 3 parts. Use split=chronological"),
         ("cell", (30, 30, 9), 10, ConfigError, "1 more are too short"),
-        ("cell", (30, 29, 20), 30, DataError, "c00, has 30 rows"),
+        ("cell", (30, 29, 20), 30, DataError, "the longest, c00, ends at cycle 30. Use fewer, such as cycles=10"),
         ("chronological", (30, 29), 18, DataError, "the first 60% train"),
         ("policy", (30,) * 9, 10, ConfigError, "1 values of policy"),
     ],

@@ -67,8 +67,8 @@ def test_it_works_where_gradients_are_off() -> None:
 
 
 def test_eighty_steps_cost_no_more_than_thirty_forecasts() -> None:
-    """3 quantiles of 80 steps; the published program needs 167 forecasts. The better of three looks at each."""
-    model = Seq2SeqQuantile(SHAPE, hidden=32, heads=4, feedback=False).eval()
+    """3 quantiles of 80 steps, each forecast fed back; the published program needs 167. The best of three looks at each."""
+    model = Seq2SeqQuantile(SHAPE, hidden=32, heads=4, feedback=True).eval()
     given = batch(windows=1)
     given = given._replace(
         future=torch.randn(1, 80, 2), target=torch.zeros(1, 80, 2), weight=torch.ones(1, 80, 2),
@@ -86,5 +86,4 @@ def test_eighty_steps_cost_no_more_than_thirty_forecasts() -> None:
     with torch.no_grad():
         plain = best(lambda: model.forecast(given))
     ratio = best(lambda: saliency(model, given, 0, 80)) / plain
-    print(f"saliency costs {ratio:.0f} forecasts")
-    assert ratio < 90  # measured below; 30 is the target of the benchmark, on a quiet machine
+    assert ratio < 60  # measured: 18; twice the target, because other programs may run beside this one
