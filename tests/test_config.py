@@ -97,7 +97,10 @@ def test_misspelt_keys_are_refused_with_a_suggestion(typed: str, named: str, mea
     ("typed", "message"),
     [
         ("+finetune.trian=decoder", r"finetune.trian: unknown key; did you mean 'train'"),
-        ("finetune.train=encoder", "finetune.train=encoder: it must be one of all, decoder, heads, heads_and_attention"),
+        (
+            "finetune.train=encoder",
+            "finetune.train=encoder: it must be one of all, decoder, heads, heads_and_attention",
+        ),
         ("finetune.scaler=mine", "finetune.scaler=mine: it must be one of source, refit"),
         ("+data.sequences.targts=[a]", r"data.sequences.targts: unknown key; did you mean 'targets'"),
         ("+model.blck=3", "model.blck.*did you mean 'block'"),

@@ -102,7 +102,9 @@ def test_scales_can_be_refitted(source: Path, others: list[str], tmp_path: Path)
     assert own.scales["targets"].tolist() != old.scales["targets"].tolist()
 
 
-def test_more_folds_than_the_source_had_take_its_models_in_turn(source: Path, others: list[str], tmp_path: Path) -> None:
+def test_more_folds_than_the_source_had_take_its_models_in_turn(
+    source: Path, others: list[str], tmp_path: Path
+) -> None:
     run(tmp_path / "run", *QUICK, *others, "trainer.folds=3", f"finetune.run={source}", "finetune.train=decoder")
     third, first = weights(tmp_path / "run", "fold2"), weights(source, "fold0")
     assert all(torch.equal(third[name], first[name]) for name in first if name.startswith("encoder."))

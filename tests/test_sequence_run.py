@@ -22,7 +22,15 @@ FILES = (
     "models/fold0.ckpt", "models/fold1.ckpt",
 )  # fmt: skip
 BASELINES = {"persistence", "mean_alive", "mean_held", "mean_extended", "linear", "nearest_cell"}
-FIGURES = {"sequence_fan", "losses", "predicted_against_actual", "error_by_horizon", "calibration", "attention", "saliency"}
+FIGURES = {
+    "sequence_fan",
+    "losses",
+    "predicted_against_actual",
+    "error_by_horizon",
+    "calibration",
+    "attention",
+    "saliency",
+}
 
 
 @pytest.fixture(scope="module")

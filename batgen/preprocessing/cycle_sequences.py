@@ -35,7 +35,8 @@ class CycleSequences:
         capacity: unit of columns that end in capacity_Ah. shape: relative to the median of the cell's own first
             `first_cycles` values (those up to the cut) | nominal: relative to nominal capacity | Ah.
         stride: cycles a step ahead (null is for the run to resolve, by `fitting_stride`); input_stride: of the steps seen,
-            null: as ahead. A value stands for the cycles since the step before it.
+            null: as ahead. A value stands for the cycles since the step before it. magnify: an encoder of residuals sees the
+            little that a target moved before the cut as large as what comes after it.
         max_cycles: cycles beyond this are not read; null takes the whole life.
         horizon: cycles ahead that training looks; null: as far as the longest training cell goes.
         outliers: window, limit, floor and patience of `sequence_outliers.mask`, for targets; null masks none.
@@ -60,6 +61,7 @@ class CycleSequences:
         first_cycles: int = 10,
         stride: int | None = 1,
         input_stride: int | None = None,
+        magnify: bool = False,
         max_cycles: int | None = 500,
         horizon: int | None = None,
         outliers: Mapping[str, float] | None = None,
@@ -70,7 +72,7 @@ class CycleSequences:
         check_options(targets, inputs, covariates, capacity)
         if incomplete not in ("refuse", "leave_out"):
             raise ConfigError(f"preprocessing.incomplete={incomplete}: choose refuse or leave_out.")
-        self.incomplete = incomplete
+        self.incomplete, self.magnify = incomplete, magnify
         stride = 1 if stride is None else stride
         wholes = {
             "first_cycles": first_cycles,
@@ -116,7 +118,7 @@ class CycleSequences:
     def shape(self) -> dict[str, Any]:
         """What a model is built from: targets, inputs, covariates, groups of statics, stride, gains of the targets seen."""
         names = {"targets": self.plan.targets, "inputs": self.plan.inputs, "covariates": self.plan.covariates}
-        gains = tuple(self.scales["gain"].tolist()) if self.scales else ()
+        gains = tuple(self.scales["gain"].tolist()) if "gain" in self.scales else ()
         return names | {"groups": tuple(self.plan.statics.items()), "stride": self.plan.stride, "gains": gains}
 
     def lacking(self, store: Store) -> dict[str, str]:
@@ -172,7 +174,8 @@ class CycleSequences:
         cells, at = [one for one, _ in pairs], [cut for _, cut in pairs]
         got = cutting.windows(cells, at, self.training_steps, self.plan, training=False)
         self.scales = {"targets": change_scale(got), "statics": spread(got["statics"])}
-        self.scales["gain"] = past_gain(got, self.scales["targets"][1])
+        if self.magnify:
+            self.scales["gain"] = past_gain(got, self.scales["targets"][1])
         real = np.arange(got["values"].shape[1]) < got["length"][:, None]
         self.scales["inputs"] = spread(got["values"][real][:, len(self.plan.targets) :])
         self.scales["covariates"] = spread(

@@ -1,6 +1,7 @@
 """The sequence forecaster as a whole: both decoding passes agree, nothing leaks, the loss counts what it should."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,6 +142,16 @@ def test_residual_forecasts_move_with_the_level(model: Seq2SeqQuantile) -> None:
         assert same == model.residual
 
 
+@pytest.mark.parametrize(("name", "magnified"), [("plain", True), ("level", False), ("arcana", False)])
+def test_gains_magnify_what_was_seen_relative_to_the_cut(name: str, magnified: bool) -> None:
+    """A gain of 3 is as if the first target had moved three times as far before the cut, and nothing else."""
+    given, gained = batch(), made(replace(SHAPE, gains=(3.0, 1.0)), **WAYS[name])
+    past = given.past.clone()
+    if magnified:
+        past[..., 0] = given.last[:, None, 0] + 3 * (past[..., 0] - given.last[:, None, 0])
+    torch.testing.assert_close(gained.forecast(given), made(**WAYS[name]).forecast(given._replace(past=past)))
+
+
 def test_padding_and_company_change_nothing(model: Seq2SeqQuantile) -> None:
     given = batch()
     wanted = model.forecast(given)
@@ -192,7 +203,9 @@ def test_pinball_by_hand_and_every_window_counts_once() -> None:
     weight = torch.ones(2, 10, 1)
     weight[1, 1:] = 0  # one point against ten
     above, below = 0.1 * 3 + 0.5 * 2, 0.9 * 1 + 0.5 * 2
-    torch.testing.assert_close(pinball_by_target(quantiles, target, weight, levels), torch.tensor([(above + below) / 2]))
+    torch.testing.assert_close(
+        pinball_by_target(quantiles, target, weight, levels), torch.tensor([(above + below) / 2])
+    )
     weight[1] = 0  # a window without a point counts nothing
     torch.testing.assert_close(pinball_by_target(quantiles, target, weight, levels), torch.tensor([above]))
     weight[0, 0], target[0, 0] = 3.0, 0.0  # weights within a window: 3 of 12
@@ -208,7 +221,9 @@ def test_targets_are_weighted_and_one_never_measured_is_left_out() -> None:
     torch.testing.assert_close(weighted, (by_target[0] + 3 * by_target[1]) / 4)
     weight = given.weight.clone()
     weight[..., 1] = 0
-    torch.testing.assert_close(made(target_weights={"b": 3.0}).loss(given._replace(weight=weight))["loss"], by_target[0])
+    torch.testing.assert_close(
+        made(target_weights={"b": 3.0}).loss(given._replace(weight=weight))["loss"], by_target[0]
+    )
 
 
 def test_masked_points_do_not_touch_loss_or_gradient(model: Seq2SeqQuantile) -> None:
@@ -244,7 +259,9 @@ def test_gradients_reach_every_parameter(model: Seq2SeqQuantile, forcing: float)
 def test_published_form_learns_and_is_another(model: Seq2SeqQuantile) -> None:
     given = batch()
     arcana = made(**WAYS["arcana"])
-    assert not torch.allclose(arcana.forecast(given), made(**(WAYS["arcana"] | {"arcana_compat": False})).forecast(given))
+    assert not torch.allclose(
+        arcana.forecast(given), made(**(WAYS["arcana"] | {"arcana_compat": False})).forecast(given)
+    )
     optimiser = torch.optim.Adam(arcana.parameters(), 0.01)
     losses = []
     with torch.enable_grad():

@@ -51,7 +51,9 @@ def test_skip_connection_and_normalisation() -> None:
         nn.init.zeros_(parameter)
     states, _, final = net(past, length)
     projected = net.skip(past)[0]
-    wanted = (projected - projected.mean(-1, keepdim=True)) / (projected.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    wanted = (projected - projected.mean(-1, keepdim=True)) / (
+        projected.var(-1, unbiased=False, keepdim=True) + 1e-5
+    ).sqrt()
     torch.testing.assert_close(states[0], wanted)
     assert (final == 0).all()
 
@@ -71,7 +73,12 @@ def test_the_window_is_the_last_real_steps() -> None:
 def test_additive_attention_by_hand() -> None:
     """Eq. 1 with W1 = [1], b = 0, W2 = [2], v = [3]: e = 3 tanh(h_t + 2 h_s); eqs. 2 and 3 written out."""
     net = AdditiveAttention(1, 1, 1)
-    for parameter, value in ((net.query.weight, 1.0), (net.query.bias, 0.0), (net.key.weight, 2.0), (net.score.weight, 3.0)):
+    for parameter, value in (
+        (net.query.weight, 1.0),
+        (net.query.bias, 0.0),
+        (net.key.weight, 2.0),
+        (net.score.weight, 3.0),
+    ):
         nn.init.constant_(parameter, value)
     states = torch.tensor([[[0.1], [-0.4], [0.5]]])
     query = torch.tensor([[[0.2], [-0.3]]])

@@ -123,7 +123,7 @@ def test_arrays_are_what_a_model_of_this_shape_takes(tmp_path: Path) -> None:
     assert (windows["past"][0, :5, 2:4] == 1).all(), "flags follow the targets"
     shape = {"targets": (Q, R), "inputs": (), "covariates": ("cycle", "log_cycle"), "stride": 2}
     groups = (("early", ("spread",)), ("cell", ("log_nominal_capacity",)), ("when", ("log_cut",)))
-    assert pre.shape() == shape | {"groups": groups, "gains": (1.0, 1.0)}
+    assert pre.shape() == shape | {"groups": groups, "gains": ()}
     assert pre.horizon_cycles == 20
     assert pre.training_steps == 10
 

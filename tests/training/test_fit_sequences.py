@@ -57,7 +57,9 @@ def net(**options: Any) -> Seq2SeqQuantile:
     return Seq2SeqQuantile(SHAPE, **({"hidden": 8, "heads": 2, "dropout": 0.1, "feedback": True} | options))
 
 
-def fit(folder: Path, model: Seq2SeqQuantile, rows: SequenceRows = ROWS, lr: float = 0.02, **options: Any) -> dict[str, Any]:
+def fit(
+    folder: Path, model: Seq2SeqQuantile, rows: SequenceRows = ROWS, lr: float = 0.02, **options: Any
+) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     return fit_sequences(model, rows, lambda p: adamw(p, lr, 0.01), settings(**options), 0, folder, "fold0", [])
 
@@ -162,7 +164,9 @@ def test_the_same_seed_gives_the_same_and_windows_are_drawn_anew(tmp_path: Path)
 
 def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
     broken = lines(np.array([1.0, float("nan")]))
-    with pytest.raises(BatgenError, match=r"epoch 0: the training loss is no longer finite. Try a smaller model.optim.lr"):
+    with pytest.raises(
+        BatgenError, match=r"epoch 0: the training loss is no longer finite. Try a smaller model.optim.lr"
+    ):
         fit(tmp_path, net(), SequenceRows(lambda _: broken, ROWS.val))
     with pytest.raises(ConfigError, match="no finite validation loss"):
         fit(tmp_path / "val", net(), SequenceRows(draw, broken))
