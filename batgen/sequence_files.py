@@ -86,7 +86,11 @@ def write_losses(part: Part) -> None:
         for member in part.members
         for row in member.facts["history"]
     ]
-    _write(part.folder / "losses.csv", pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    if "val_loss" in table:  # the trainer repeats the last one until the next
+        every = min(part.conf["trainer"]["val_every"], part.conf["trainer"]["epochs"])
+        table.loc[(table["epoch"] + 1) % every != 0, "val_loss"] = np.nan
+    _write(part.folder / "losses.csv", table)
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -113,10 +113,12 @@ def test_misspelt_keys_are_refused_with_a_suggestion(typed: str, named: str, mea
     ],
 )
 def test_what_a_forecaster_refuses(typed: str, message: str) -> None:
+    def check() -> None:
+        overrides.check(["model=seq2seq_quantile", typed], CONF)
+        config.validate(overrides.compose(["model=seq2seq_quantile", typed], CONF))
+
     with pytest.raises(ConfigError, match=message):
-        words = ["model=seq2seq_quantile", typed]
-        overrides.check(words, CONF)
-        config.validate(overrides.compose(words, CONF))
+        check()
 
 
 def test_only_forecasters_start_from_another_run() -> None:

@@ -60,6 +60,7 @@ class Seq2SeqQuantile(nn.Module):
         super().__init__()
         _check(shape, block, window, arcana_compat, target_weights or {}, static_noise or {}, static_dropout or {})
         self.shape, self.residual, self.arcana = shape, residual, arcana_compat
+        self.feedback = feedback or arcana_compat
         self.block, self.window = 1 if arcana_compat else block, window
         self.static_noise, self.static_dropout = dict(static_noise or {}), dict(static_dropout or {})
         targets, covariates = len(shape.targets), len(shape.covariates)

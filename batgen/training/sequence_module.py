@@ -58,10 +58,10 @@ class SequenceModule(pl.LightningModule):
         loss: Tensor = self.model.loss(batch, ratio, steps)["loss"]  # type: ignore[operator]
         if not bool(torch.isfinite(loss)):
             raise FloatingPointError(f"epoch {self.current_epoch}: the training loss is no longer finite")
-        self.log_dict(
-            {"train/loss": loss.detach(), "teacher_forcing": ratio, "length": float(steps)},
-            on_step=False, on_epoch=True, batch_size=len(chosen),
-        )  # fmt: skip
+        logged: dict[str, Tensor | float] = {"train/loss": loss.detach(), "length": float(steps)}
+        if self.model.feedback:  # without, nothing is fed back that could be forced
+            logged["teacher_forcing"] = ratio
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(chosen))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], on_step=False, on_epoch=True, batch_size=1)
         return loss
 

@@ -58,7 +58,7 @@ def _schedule(left: Axes, table: pd.DataFrame, scheduled: list[str]) -> None:
     right = left.twinx()
     for axis, name, text, colour in (
         (left, "teacher_forcing", "Teacher forcing", CYCLE[2]),
-        (right, "length", "Decoded cycles", CYCLE[3]),
+        (right, "length", "Steps decoded", CYCLE[3]),
     ):
         if name not in scheduled:
             axis.set_yticks([])
