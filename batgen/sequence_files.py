@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from batgen.build import build
 from batgen.evaluation.forecast import Forecast
 from batgen.files import replacing
 from batgen.sequence_part import Part
@@ -88,7 +89,7 @@ def write_losses(part: Part) -> None:
     ]
     table = pd.DataFrame(rows)
     if "val_loss" in table:  # the trainer repeats the last one until the next
-        every = min(part.conf["trainer"]["val_every"], part.conf["trainer"]["epochs"])
+        every = build(part.conf["trainer"]).validated_every
         table.loc[(table["epoch"] + 1) % every != 0, "val_loss"] = np.nan
     _write(part.folder / "losses.csv", table)
 

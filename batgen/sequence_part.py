@@ -143,7 +143,7 @@ def _members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: d
         reader = build(conf["preprocessing"])
         train = [reader.series(store, cell, last_cycle=stop) for cell, (stop, _) in parts.stops.items()]
         val = [reader.series(store, cell, last_cycle=stop) for cell, (_, stop) in parts.stops.items()]
-        return [_member(conf, "fold0", train, val, [stop for stop, _ in parts.stops.values()])]
+        return [_member(conf, "fold0", train, val, [stop for stop, _ in parts.stops.values()], chronological=True)]
     if settings.folds == 1:
         train, val = ([series[cell] for cell in parts.cells[name]] for name in ("train", "val"))
         return [_member(conf, "fold0", train, val, [cut] * len(val))]
@@ -159,7 +159,14 @@ def _members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: d
     return members
 
 
-def _member(conf: dict[str, Any], name: str, train: list[Series], val: list[Series], val_cuts: list[int]) -> Member:
+def _member(
+    conf: dict[str, Any],
+    name: str,
+    train: list[Series],
+    val: list[Series],
+    val_cuts: list[int],
+    chronological: bool = False,
+) -> Member:
     settings: SequenceTraining = build(conf["trainer"])
     source = pretrained(conf)
     preprocessing = build(conf["preprocessing"])
@@ -169,6 +176,8 @@ def _member(conf: dict[str, Any], name: str, train: list[Series], val: list[Seri
         # the scales are those of that run, the lives those of these cells
         preprocessing.horizon_cycles = preprocessing.horizon or max(1, *(s.last_cycle - first for s in train))
     else:
+        if chronological:
+            last = max(one.last_cycle for one in train) - 1
         preprocessing.fit(train, range(first, last + 1))
     return Member(name, train, val, val_cuts, preprocessing, None, {})
 
@@ -200,11 +209,12 @@ def train(part: Part) -> None:
 
 
 def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[tuple[Series, int]]:
-    """(series, cut) that a member is stopped on, of cells that go on after the cut."""
+    """(series, cut) that a member is stopped on, of cells that are known before the cut and go on after it."""
     pairs = list(zip(member.val, member.val_cuts, strict=True))
     if settings.val_cuts is not None and part.parts.stops is None:
         pairs = [(s, cut) for cut in settings.val_cuts for s in member.val]
-    if found := [(s, cut) for s, cut in pairs if s.last_cycle > cut]:
+    names = member.preprocessing.target_names
+    if found := [(s, cut) for s, cut in pairs if s.begin(names) <= cut < s.last_cycle]:
         return found
     raise ConfigError(
         f"{member.name}: none of its {len(member.val)} validation cells goes on after cycle {min(c for _, c in pairs)}. "
@@ -215,7 +225,7 @@ def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[t
 def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: int) -> None:
     conf, preprocessing = part.conf, member.preprocessing
     first, last = settings.cuts(conf["cycles"])
-    usable = [s for s in member.train if s.last_cycle > first]
+    usable = [s for s in member.train if s.last_cycle > max(first, s.begin(preprocessing.target_names))]
     if not usable:
         raise ConfigError(
             f"trainer.first_cut={first}: no training cell has a later cycle. Use a smaller trainer.first_cut."
@@ -224,8 +234,11 @@ def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: 
 
     def draw(rng: np.random.Generator) -> SequenceBatch:
         chosen = [s for s in usable for _ in range(settings.windows)]
-        # a cell that ends within the range is cut before its end: something must be left to forecast
-        cuts = [int(rng.integers(first, max(first, min(last, s.last_cycle - 1)) + 1)) for s in chosen]
+        # a cell that ends within the range is cut before its end: something must be left to forecast; a chronological split
+        # is tested from cuts later than any of training, which cuts its cells anywhere
+        ends = [s.last_cycle - 1 if part.parts.stops is not None else min(last, s.last_cycle - 1) for s in chosen]
+        starts = [max(first, s.begin(preprocessing.target_names)) for s in chosen]
+        cuts = [int(rng.integers(start, max(start, end) + 1)) for start, end in zip(starts, ends, strict=True)]
         return batch_of(preprocessing, chosen, cuts, steps, training=True)
 
     pairs = _validated(part, member, settings)

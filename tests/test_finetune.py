@@ -32,7 +32,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One store for this module, one thread, and no figures, which other tests look at."""
     monkeypatch.setenv("BATGEN_CACHE_DIR", cache)
+    monkeypatch.setattr("batgen.sequence_run.draw", lambda part, folder: [folder / "none.png"])
     monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
 
 

@@ -45,6 +45,12 @@ def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures: they take most of the time of runs this small."""
+    monkeypatch.setattr("batgen.sequence_run.draw", lambda part, folder: [folder / "none.png"])
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return csv(tmp_path_factory.mktemp("data") / "cells.csv")
@@ -137,6 +143,7 @@ def test_explanation_of_two_cells(finished: Path) -> None:
             assert (gradient[:] > 0).any()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_seed_gives_the_same_and_another_another(finished: Path, made: list[str], tmp_path: Path) -> None:
     run(tmp_path / "again", *QUICK, *made, "seed=[0,1]")
     for name in ("splits.json", "losses.csv"):
@@ -147,6 +154,7 @@ def test_the_same_seed_gives_the_same_and_another_another(finished: Path, made: 
     assert {r["seed"] for r in told(tmp_path / "again")["rows"]} == {0, 1}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_part_that_is_done_is_read(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(finished, tmp_path / "run")
     part = tmp_path / "run" / PART
@@ -156,6 +164,7 @@ def test_a_part_that_is_done_is_read(finished: Path, tmp_path: Path, capsys: pyt
     assert stamps == {p: p.stat().st_mtime_ns for p in part.rglob("*")}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("lost", ["metrics.json", "models/fold1.ckpt"])
 def test_a_killed_run_resumes_to_the_same_numbers(finished: Path, tmp_path: Path, lost: str) -> None:
     """Without metrics.json it is scored again; without a checkpoint, that model alone is trained again."""
@@ -172,6 +181,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(finished: Path, tmp_path: Path
     assert (folder / PART / "explanation.h5").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_killed_within_a_training_goes_on(
     finished: Path, made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +242,7 @@ def test_paper_and_honest_of_sim_on_the_command_line(
     assert not set(split["train"]) & set(split["test"])  # a sample is a cell here, published protocol or not
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "words",
     [
@@ -257,6 +268,7 @@ def test_options_run(made: list[str], tmp_path: Path, words: list[str]) -> None:
         assert set(ours["model"]) == {"seq2seq_quantile (arcana)"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_split_in_time_says_so(
     made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +283,7 @@ def test_a_split_in_time_says_so(
         assert set(own["cut_cycle"]) == {stops[cell][1]}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_short_cells_are_named(tmp_path: Path) -> None:
     frame = table()
     short = frame[(frame["cell"] != "c03") | (frame["cycle"] <= 10)]
@@ -286,6 +299,7 @@ def test_calce_picks_the_split_in_time(data_dir: Path, tmp_path: Path, capsys: p
     assert (tmp_path / "run" / "figures" / "sequence_fan.png").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tju_from_ten_cycles(data_dir: Path, tmp_path: Path) -> None:
     run(tmp_path / "run", *QUICK, "data=tju", "cycles=10", "preprocessing.stride=1")
     rows = [r for r in told(tmp_path / "run")["rows"] if r["metric"] == "RMSE" and r["method"] == "model"]

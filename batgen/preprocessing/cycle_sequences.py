@@ -163,7 +163,7 @@ class CycleSequences:
         input is known for no training cell.
         """
         thinned = sorted({int(cuts[round(k)]) for k in np.linspace(0, len(cuts) - 1, min(_CUTS, len(cuts)))})
-        pairs = [(one, cut) for one in series for cut in thinned if cut < one.last_cycle]
+        pairs = [(s, cut) for s in series for cut in thinned if s.begin(self.plan.targets) <= cut < s.last_cycle]
         if not pairs:
             longest = max((one.last_cycle for one in series), default=0)
             raise DataError(

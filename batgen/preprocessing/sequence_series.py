@@ -57,6 +57,10 @@ class Series:
         """int64 (T,): 1, 2, ... T."""
         return np.arange(1, self.last_cycle + 1)
 
+    def begin(self, names: Sequence[str]) -> int:
+        """The first cycle by which each of the columns has been measured."""
+        return max(int(np.isfinite(self.columns[name]).argmax()) for name in names) + 1
+
     @property
     def masked(self) -> dict[str, int]:
         """How many cycles of each column were masked as outliers."""

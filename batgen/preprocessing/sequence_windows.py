@@ -14,7 +14,7 @@ from batgen.preprocessing.sequence_medians import held, held_both_ways
 from batgen.preprocessing.sequence_series import FACTS, Series, check_magnitude
 
 #: Covariates that need no column of the summary.
-COMPUTED = ("cycle", "log_cycle", "log_nominal_capacity")
+COMPUTED = ("cycle", "log_cycle", "ahead", "log_nominal_capacity")
 #: The other two are columns that the experimenter sets, so that they may be known ahead.
 COVARIATES = (*COMPUTED, "discharge_c_rate", "ambient_degC")
 #: Statics that are neither a column nor a fact of a cell.
@@ -102,10 +102,10 @@ def _of_cell(one: Series, cuts: np.ndarray, steps: int, plan: Plan, training: bo
     return {
         "values": np.where(real, np.stack(read, axis=2) / scale[:, None], 0.0),
         "flags": np.where(real, np.stack(flags, axis=2), 0.0),
-        "covariates": np.where(real, covariates(one, past, plan), 0.0),
+        "covariates": np.where(real, covariates(one, past, cuts, plan), 0.0),
         "length": length,
         "statics": _statics(one, cuts, plan),
-        "future": covariates(one, ahead, plan),
+        "future": covariates(one, ahead, cuts, plan),
         "last": last,
         "target": target,
         "weight": weight,
@@ -137,14 +137,19 @@ def _after(
     return np.stack(target, axis=2), np.stack(weight, axis=2)
 
 
-def covariates(one: Series, cycle: np.ndarray, plan: Plan) -> np.ndarray:
-    """(b, n, K) the covariates at cycles (b, n); a schedule goes on as it ended. Raises DataError for an unknown one."""
+def covariates(one: Series, cycle: np.ndarray, cuts: np.ndarray, plan: Plan) -> np.ndarray:
+    """(b, n, K) the covariates at cycles (b, n) of windows cut at (b,); a schedule goes on as it ended.
+
+    Raises DataError for an unknown one.
+    """
     columns = []
     for name in plan.covariates:
         if name == "cycle":
             columns.append(cycle.astype(np.float64))
         elif name == "log_cycle":
             columns.append(np.log(cycle))
+        elif name == "ahead":
+            columns.append((cycle - cuts[:, None]).astype(np.float64))
         elif name == "log_nominal_capacity":
             columns.append(np.full(cycle.shape, np.log(one.info.nominal_capacity_Ah)))
         elif name in one.columns and np.isfinite(one.columns[name]).any():

@@ -30,7 +30,7 @@ def fit_sequences(
     folder: gets losses_<name>.csv and, while it runs, the resume checkpoint last_<name>.ckpt, from which it goes on.
     Raises BatgenError when a loss is no longer a number.
     """
-    patience = settings.patience * settings.val_every if settings.patience is not None else settings.epochs + 1
+    patience = settings.patience * settings.validated_every if settings.patience is not None else settings.epochs + 1
     best = BestWeights("val/loss", patience)
     table = EpochTable(folder / f"losses_{name}.csv")
     last = folder / f"last_{name}.ckpt"
@@ -45,7 +45,7 @@ def fit_sequences(
         default_root_dir=str(folder),
         logger=loggers or False,
         callbacks=callbacks,
-        check_val_every_n_epoch=min(settings.val_every, settings.epochs),
+        check_val_every_n_epoch=settings.validated_every,
         gradient_clip_val=settings.gradient_clip,
     )
     try:

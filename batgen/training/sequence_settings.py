@@ -63,6 +63,12 @@ class SequenceTraining:
             raise ConfigError(f"trainer.accelerator: {self.accelerator!r} is none of cpu, gpu, auto.")
 
     @property
+    def validated_every(self) -> int:
+        """val_every, or the nearest smaller number with which the last epoch is validated too: there the rate is lowest."""
+        every = min(self.val_every, self.epochs)
+        return next((n for n in range(every, every // 4, -1) if self.epochs % n == 0), every)
+
+    @property
     def plan(self) -> Curriculum:
         return Curriculum(self.epochs, **(self.curriculum or {}))
 

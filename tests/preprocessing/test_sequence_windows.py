@@ -61,7 +61,8 @@ def test_nothing_after_the_cut_is_in_what_the_model_sees() -> None:
         for values in changed.columns.values():
             values[40:] *= 1.7
         before, after = (
-            windows([one], [40], 6, replace(plan, stride=stride, input_stride=stride), training=True) for one in (plain, changed)
+            windows([one], [40], 6, replace(plan, stride=stride, input_stride=stride), training=True)
+            for one in (plain, changed)
         )
         for name in ("values", "flags", "covariates", "statics", "last", "length"):
             np.testing.assert_array_equal(before[name], after[name])

@@ -209,7 +209,7 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 def test_patience_counts_validations(tmp_path: Path) -> None:
     """A frozen network never improves: its first validation is its best, and two more are waited for."""
     model = net(dropout=0.0)
-    facts = fit(tmp_path, model, lr=0.0, lr_schedule="constant", epochs=40, val_every=3, patience=2)
+    facts = fit(tmp_path, model, lr=0.0, lr_schedule="constant", epochs=39, val_every=3, patience=2)
     assert facts["best_epoch"] == 2
     assert facts["epochs"] == 9
 
@@ -297,3 +297,10 @@ def test_the_root_knob_device_and_the_trainer_agree() -> None:
 def test_modules_of_an_epoch_are_seeded_by_it() -> None:
     seeds = {sequence_module.epoch_seed(0, epoch) for epoch in range(50)} | {sequence_module.epoch_seed(1, 0)}
     assert len(seeds) == 51
+
+
+@pytest.mark.parametrize(
+    ("epochs", "wanted", "used"), [(40, 20, 20), (50, 20, 10), (39, 3, 3), (40, 3, 2), (401, 20, 20), (5, 20, 5)]
+)
+def test_the_last_epoch_is_validated_where_a_near_interval_allows_it(epochs: int, wanted: int, used: int) -> None:
+    assert settings(epochs=epochs, val_every=wanted).validated_every == used
