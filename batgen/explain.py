@@ -12,6 +12,7 @@ from batgen.evaluation.saliency import saliency
 from batgen.files import replacing
 from batgen.forecasting import batch_of
 from batgen.preprocessing.sequence_series import Series
+from batgen.sequence_cuts import tested_pairs
 from batgen.sequence_part import Part
 
 
@@ -58,12 +59,9 @@ def write_explanation(path: Path, part: Part, settings: ForecastEvaluation, cuts
 def _chosen(part: Part, count: int, cuts: Sequence[int]) -> list[tuple[Series, int]]:
     found: list[tuple[Series, int]] = []
     for name in part.parts.tests:
-        if part.parts.stops is not None:
-            cells = [(part.series[cell], part.parts.stops[cell][1]) for cell in part.parts.cells[name]]
-        else:
-            cells = [(part.series[cell], cuts[0]) for cell in part.parts.cells[name]]
-        cells = sorted((c for c in cells if c[0].last_cycle > c[1]), key=lambda c: c[0].last_cycle)
-        if cells:
+        targets = part.members[0].preprocessing.target_names
+        for pairs in tested_pairs(part.parts, part.series, name, cuts[:1], targets):
+            cells = sorted(pairs, key=lambda pair: pair[0].last_cycle)
             at = np.linspace(0, len(cells) - 1, min(count, len(cells))).round().astype(int)
             found += [cells[i] for i in np.unique(at)]
     return found

@@ -35,8 +35,8 @@ def follow(forecaster: Forecaster, table: UserTable, every: int, calibrated: boo
     Cuts go from the first that training saw, every `every` cycles where something was measured, to the last observed
     cycle or the end of life. width: (eol_high - eol_low) / eol_median; revision: change of the median since the forecast
     before, relative to that; NaN where one of them is not reached. learnt: training cut its cells there, too.
-    Nothing after a cut goes into its forecast. With it, what to mind, in words. Raises ConfigError for a run without
-    discharge capacity.
+    Nothing after a cut goes into its forecast but the schedule (columns discharge_c_rate, ambient_degC) of a run that knows
+    one ahead. With it, what to mind, in words. Raises ConfigError for a run without discharge capacity.
     """
     targets = forecaster.preprocessing.target_names
     if CAPACITY not in targets:

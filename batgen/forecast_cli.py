@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 USAGE = """python scripts/forecast.py run=DIR input=cells.csv nominal_capacity_Ah=1.1 [cycles=30] [horizon=to_eol]
 
 Forecasts the cells of a table (csv, csv.gz, xlsx, parquet; one row a cell and cycle) with a finished run of
-model=seq2seq_quantile, after their cycle `cycles` (left out: after their last one). Later rows are used as truth only.
+model=seq2seq_quantile, after their cycle `cycles` (left out: after their last one). Later rows are truth, and the schedule
+where the run knows one ahead (columns discharge_c_rate, ambient_degC).
   horizon=to_eol | N | until=CYCLE   until all quantiles reached the end of life, N cycles ahead, or to a cycle
   columns.OURS=THEIRS units.OURS=mAh  where the table names them otherwise: cell_id (left out: one cell), cycle,
                                      discharge_capacity_Ah, and the other targets, inputs and statics of the run

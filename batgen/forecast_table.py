@@ -14,6 +14,7 @@ from batgen.data.cell import SUMMARY, CellInfo
 from batgen.data.percycle_table import ENDINGS
 from batgen.data.sources.percycle_csv import CAPACITY, PercycleCsv
 from batgen.errors import BatgenError, ConfigError, DataError
+from batgen.preprocessing.sequence_windows import COMPUTED, DERIVED
 
 #: Names that a column may have in the file when nobody maps it, beside our own.
 _ALSO = {"cell_id": ("cell",), CAPACITY: ("capacity",)}
@@ -48,8 +49,8 @@ def names_read(preprocessing: Any) -> tuple[str, ...]:
     """Every column of a table that a run with this preprocessing can use, in our names."""
     plan = preprocessing.plan
     statics = [name for group in plan.statics.values() for name in group]
-    derived = {"log_nominal_capacity", "log_cut", "first_capacity", "fade", "cycle", "log_cycle"}
-    own = [name for name in (*plan.targets, *plan.inputs, *statics, *plan.covariates) if name not in derived]
+    named = (*plan.targets, *plan.inputs, *statics, *plan.covariates)
+    own = [name for name in named if name not in (*DERIVED, *COMPUTED)]
     return tuple(dict.fromkeys(["cell_id", "cycle", CAPACITY, "nominal_capacity_Ah", "charge_capacity_Ah", *own]))
 
 

@@ -122,7 +122,9 @@ def _bad_key(word: str, sign: str | None, key: str, tree: DictConfig) -> Iterato
         path = ".".join(parts[: i + 1])
         known = [str(k) for k in node if k != "_target_"] if i else [*ROOT_KEYS, *OTHER_GROUPS]
         if i == 0 or sign is None:
-            yield f"{word}: unknown key '{path}'{did_you_mean(part, known)}"
+            new = i > 1 and "_target_" not in node  # a map with names of one's own, such as data.columns
+            hint = f" A name of your own takes a plus: +{word}" if new else ""
+            yield f"{word}: unknown key '{path}'{did_you_mean(part, known) if known or not new else '.'}{hint}"
         return  # `+model.new=...`: whether the target takes it is for validate() to say
     if len(parts) == 1 and parts[0] in GROUPS:
         yield f"{word}: '{key}' is a config group with no choice of that name"

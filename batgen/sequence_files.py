@@ -8,6 +8,7 @@ import pandas as pd
 
 from batgen.build import build
 from batgen.evaluation.forecast import Forecast
+from batgen.evaluation.quantile_scores import is_deterministic
 from batgen.files import replacing
 from batgen.sequence_part import Part
 
@@ -23,7 +24,7 @@ def write_forecasts(path: Path, methods: Mapping[str, Sequence[Forecast]], strid
             at = np.arange(stride - 1, len(f.cycle), stride)
             table = pd.DataFrame({"cycle": f.cycle[at], "truth": f.truth[at]})
             for place, level in enumerate(f.levels):
-                line = not method.startswith("model") and level != 0.5
+                line = level != 0.5 and is_deterministic(f)
                 table[f"q{level:g}"] = np.nan if line else f.quantiles[at, place]
             table = table.assign(
                 cell_id=f.cell_id, test_set=f.test_set, target=f.target, method=method, cut_cycle=f.cut_cycle

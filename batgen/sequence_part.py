@@ -16,12 +16,13 @@ from batgen.data.sequence_split import SequenceParts, from_json, sequence_parts,
 from batgen.data.store import Store, open_store
 from batgen.errors import ConfigError
 from batgen.files import write_json
-from batgen.finetune import freeze, pretrained
+from batgen.finetune import freeze, pretrained, seen_before
 from batgen.forecasting import batch_of
 from batgen.models.sequence_base import SequenceBatch
 from batgen.preprocessing.conditions import Conditions
 from batgen.preprocessing.sequence_options import fitting_stride
 from batgen.preprocessing.sequence_series import Series
+from batgen.sequence_cuts import cut_notes, data_notes, usable
 from batgen.training.fit_sequences import fit_sequences
 from batgen.training.sequence_module import SequenceRows
 from batgen.training.sequence_settings import SequenceTraining
@@ -48,7 +49,7 @@ class Member:
 @dataclass
 class Part:
     """Everything of one protocol and seed before evaluation. series: of every cell in use, over its whole record;
-    lacking: cells left out, with the target that they never measured."""
+    notes: what a reader of the results must know of the data."""
 
     conf: dict[str, Any]
     folder: Path
@@ -56,7 +57,7 @@ class Part:
     parts: SequenceParts
     series: dict[str, Series]
     members: list[Member]
-    lacking: dict[str, str]
+    notes: list[str]
 
     @property
     def context(self) -> dict[str, Any]:
@@ -71,43 +72,33 @@ class Part:
         }
 
     @property
+    def cuts(self) -> list[int]:
+        """Cycles observed in the tests; a chronological split has cuts of its own."""
+        return list(self.conf["evaluation"]["cuts"] or [self.conf["cycles"]])
+
+    @property
     def title(self) -> str:
         name = str(self.conf["model"]["_target_"]).rpartition(".")[0].rpartition(".")[2]
         return f"{name} (arcana)" if self.conf["model"].get("arcana_compat") else name
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the results must know of the data."""
-        found = []
-        if self.parts.stops is not None:
-            found.append(
-                f"chronological split: the {len(self.parts.stops)} cells are on every side, each trains on its early cycles "
-                "and is tested on its later ones. This says nothing of a new cell."
-            )
-        if self.parts.short:
-            ids = ", ".join(f"{cell} ({last})" for cell, last in list(self.parts.short.items())[:5])
-            found.append(f"{len(self.parts.short)} cells end too early and were left out: {ids} ...")
-        for target in dict.fromkeys(self.lacking.values()):
-            cells = [cell for cell, name in self.lacking.items() if name == target]
-            found.append(f"{len(cells)} cells never measured {target} and were left out: {', '.join(cells[:5])} ...")
-        return found
 
 
 def check_settings(conf: dict[str, Any]) -> None:
     """Build what costs little, the split too, so that nothing is refused after another protocol was trained."""
     build(conf["trainer"]).on(conf["device"])
     build(conf["preprocessing"])
-    build(conf["evaluation"])
+    evaluation = build(conf["evaluation"])
     store = open_store(build(without(conf["data"], *BESIDE["data"])), cycles=1)
     lacking = build(conf["preprocessing"]).lacking(store)
-    sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"], lacking)
+    parts = sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"], lacking)
+    own = [stop for _, stop in parts.stops.values()] if parts.stops else None
+    evaluation.check_until(own or evaluation.cuts or [conf["cycles"]])
     pretrained(conf)
 
 
 def prepare(conf: dict[str, Any], folder: Path) -> Part:
     """Store, split, series and members. A split saved before in splits.json is taken again.
 
-    Raises DataError or ConfigError on bad input.
+    Raises DataError or ConfigError on bad input, before anything is written.
     """
     store = open_store(build(without(conf["data"], *BESIDE["data"])), cycles=1)
     conf = _with_stride(conf, store)
@@ -121,10 +112,15 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     everyone = dict.fromkeys(cell for ids in parts.cells.values() for cell in ids)
     series = {cell: reader.series(store, cell) for cell in everyone}
     members = _members(conf, store, parts, series)
+    part = Part(conf, folder, store, parts, series, members, data_notes(parts, lacking))
+    for member in members:
+        _validated(part, member, build(conf["trainer"]))
+    part.notes += seen_before(conf, [cell for name in parts.tests for cell in parts.cells[name]])
+    part.notes += cut_notes(parts, series, part.cuts, reader.target_names)
     if not saved.is_file():  # only now: a run that is refused leaves no split that claims the folder
         folder.mkdir(parents=True, exist_ok=True)
         write_json(saved, to_json(parts, conf["seed"]))
-    return Part(conf, folder, store, parts, series, members, lacking)
+    return part
 
 
 def _with_stride(conf: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -185,8 +181,6 @@ def _member(
 def train(part: Part) -> None:
     """Train the members that are not trained yet, and save a checkpoint of each."""
     settings: SequenceTraining = build(part.conf["trainer"]).on(part.conf["device"])
-    for member in part.members:  # before the first is trained
-        _validated(part, member, settings)
     for number, member in enumerate(part.members):
         path = part.folder / "models" / f"{member.name}.ckpt"
         if path.is_file():
@@ -213,8 +207,7 @@ def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[t
     pairs = list(zip(member.val, member.val_cuts, strict=True))
     if settings.val_cuts is not None and part.parts.stops is None:
         pairs = [(s, cut) for cut in settings.val_cuts for s in member.val]
-    names = member.preprocessing.target_names
-    if found := [(s, cut) for s, cut in pairs if s.begin(names) <= cut < s.last_cycle]:
+    if found := usable(pairs, member.preprocessing.target_names):
         return found
     raise ConfigError(
         f"{member.name}: none of its {len(member.val)} validation cells goes on after cycle {min(c for _, c in pairs)}. "

@@ -11,6 +11,7 @@ from torch import nn
 
 from batgen.build import build
 from batgen.console import Bar
+from batgen.data.sources.pool import Pool
 from batgen.evaluation.conformal import Conformal
 from batgen.evaluation.forecast import Forecast
 from batgen.evaluation.forecast_rows import forecast_rows
@@ -19,10 +20,11 @@ from batgen.explain import write_explanation
 from batgen.files import write_json
 from batgen.finetune import pretrained
 from batgen.forecasting import baseline_forecasts, model_forecasts
-from batgen.preprocessing.sequence_series import Series, masked_summary
+from batgen.preprocessing.sequence_series import masked_summary
 from batgen.processes import cores
 from batgen.report.sequence_part import draw
 from batgen.report.sequence_table import print_tables, to_markdown
+from batgen.sequence_cuts import tested_pairs, usable
 from batgen.sequence_files import write_cells, write_forecasts, write_losses, write_observed
 from batgen.sequence_part import Part, check_settings, prepare, train
 
@@ -52,25 +54,27 @@ def _announce(part: Part, console: Console) -> None:
         f"[bold]{part.conf['protocol']}[/bold] protocol, seed {part.conf['seed']}: cells {counts} "
         f"({part.parts.kind} split); {len(part.members)} models; {masked} outliers masked in {total} cycles"
     )
-    for note in part.notes:
-        console.print(f"  {note}", style="yellow")
+    _say(part.notes, console)
+
+
+def _say(notes: Sequence[str], console: Console) -> None:
+    for note in notes:
+        console.print(f"  {note}", style="yellow", markup=False)
 
 
 def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     settings: ForecastEvaluation = build(part.conf["evaluation"])
     methods: dict[str, list[Forecast]] = {"model": []}
     fitted = [(member.preprocessing, member.trained) for member in part.members]
-    eol = {cell: _eol(part, one) for cell, one in part.series.items()}
+    eol = _eol(part)
     until = max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
-    cuts = settings.cuts or [part.conf["cycles"]]
+    cuts, targets, said = part.cuts, part.members[0].preprocessing.target_names, len(part.notes)
     with Bar(console, "forecasting", 2 + len(settings.baselines)) as advance:
         for member in part.members:  # each on the cells that stopped it: what calibration may look at
             pre_model = [(member.preprocessing, member.trained)]
             for cut in [None] if part.parts.stops else cuts:
-                val = [
-                    (s, cut or c) for s, c in zip(member.val, member.val_cuts, strict=True) if s.last_cycle > (cut or c)
-                ]
-                if val:
+                asked = [(s, cut or own) for s, own in zip(member.val, member.val_cuts, strict=True)]
+                if val := usable(asked, targets):
                     methods["model"] += model_forecasts(
                         pre_model, [s for s, _ in val], [c for _, c in val], until, "val", eol
                     )
@@ -83,8 +87,9 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
         if settings.conformal:
             methods["model, conformal"] = _calibrated(part, methods["model"])
         for name, node in settings.baselines.items():
-            methods[name] = _baseline(part, node, methods["model"])
+            methods[name] = _baseline(part, name, node, methods["model"])
             advance(1)
+    _say(part.notes[said:], console)
     rows = _rows(part, settings, {name: found for name, found in methods.items() if found})
     write_forecasts(part.folder / "forecasts.csv.gz", methods, part.members[0].preprocessing.plan.stride)
     write_observed(part.folder / "observed.csv.gz", part)
@@ -105,24 +110,20 @@ def _tested(
     """Forecasts of all test sets at all cuts."""
     found: list[Forecast] = []
     for name in part.parts.tests:
-        for pairs in _pairs(part, name, cuts):
+        for pairs in tested_pairs(part.parts, part.series, name, cuts, fitted[0][0].target_names):
             found += model_forecasts(fitted, [s for s, _ in pairs], [c for _, c in pairs], until, name, eol)
     return found
 
 
-def _eol(part: Part, one: Series) -> float:
-    """Capacity at the end of life of a cell in Ah: the dataset's, else 80 % of nominal."""
-    given = part.store.source.eol_capacity_Ah
-    return float(given) if given and given == given else 0.8 * one.info.nominal_capacity_Ah
-
-
-def _pairs(part: Part, name: str, cuts: Sequence[int]) -> list[list[tuple[Series, int]]]:
-    """(series, cut) of a test set, one list a cut; a chronological split cuts each cell at its own validation stop."""
-    cells = [part.series[cell] for cell in part.parts.cells[name]]
-    if part.parts.stops is not None:
-        return [[(one, part.parts.stops[one.cell_id][1]) for one in cells]]
-    found = [[(one, cut) for one in cells if one.last_cycle > cut] for cut in cuts]
-    return [pairs for pairs in found if pairs]
+def _eol(part: Part) -> dict[str, float]:
+    """Capacity at the end of life of each cell in Ah: the dataset's (in a pool, its member's), else 80 % of nominal."""
+    source = part.store.source
+    members = source.members() if isinstance(source, Pool) else {}
+    found = {}
+    for cell, one in part.series.items():
+        given = members.get(one.info.source, source).eol_capacity_Ah
+        found[cell] = float(given) if given and given == given else 0.8 * one.info.nominal_capacity_Ah
+    return found
 
 
 def _calibrated(part: Part, forecasts: list[Forecast]) -> list[Forecast]:
@@ -132,21 +133,23 @@ def _calibrated(part: Part, forecasts: list[Forecast]) -> list[Forecast]:
     """
     found = []
     kept: dict[str, dict[str, Any]] = {}
-    for group in _grouped(forecasts, lambda f: (f.target, f.cut_cycle if _fixed(forecasts) else 0)).values():
+    fixed = part.parts.stops is None  # else cells have cuts of their own
+    for group in _grouped(forecasts, lambda f: (f.target, f.cut_cycle * fixed)).values():
         val, test = [f for f in group if f.test_set == "val"], [f for f in group if f.test_set != "val"]
-        if not test or len(val) < 2 or len(val[0].levels) < 2:
+        if not test:
             continue
         conformal = Conformal()
-        conformal.fit(val)
+        try:
+            if len(val) < 2:
+                raise ValueError(f"{len(val)} validation forecasts at the same cut are too few")
+            conformal.fit(val)
+        except ValueError as error:
+            part.notes.append(f"conformal, {test[0].target}, cut {test[0].cut_cycle}: left out, {error}")
+            continue
         found += [conformal.apply(f) for f in test]
         kept.setdefault(val[0].target, {})[str(val[0].cut_cycle)] = conformal.state()
     write_json(part.folder / "calibration.json", kept)
     return found
-
-
-def _fixed(forecasts: list[Forecast]) -> bool:
-    """All cells are cut at the same cycles."""
-    return len({f.cut_cycle for f in forecasts if f.test_set == "val"}) == len({f.cut_cycle for f in forecasts})
 
 
 def _grouped(forecasts: Sequence[Forecast], key: Any) -> dict[Any, list[Forecast]]:
@@ -156,17 +159,17 @@ def _grouped(forecasts: Sequence[Forecast], key: Any) -> dict[Any, list[Forecast
     return found
 
 
-def _baseline(part: Part, node: Mapping[str, Any], model: list[Forecast]) -> list[Forecast]:
-    """A baseline on the test sets, fitted to all training and validation cells; nothing where it cannot be fitted."""
+def _baseline(part: Part, name: str, node: Mapping[str, Any], model: list[Forecast]) -> list[Forecast]:
+    """A baseline on the test sets, fitted to all training and validation cells; where it cannot be, a note says why."""
     member = part.members[0]
     train_series = {s.cell_id: s for s in [*member.train, *([] if part.parts.stops else member.val)]}
     statics = [name for group in member.preprocessing.plan.statics.values() for name in group]
     found: list[Forecast] = []
-    for like in _grouped([f for f in model if f.test_set != "val"], lambda f: f.target).values():
+    for target, like in _grouped([f for f in model if f.test_set != "val"], lambda f: f.target).items():
         try:
             found += baseline_forecasts(build(node), list(train_series.values()), like, part.series, statics)
-        except ValueError:  # no statics, or too few lives: this one has nothing to say here
-            continue
+        except ValueError as error:  # no statics, or too few lives: this one has nothing to say here
+            part.notes.append(f"{name}, {target}: left out, {error}")
     return found
 
 

@@ -104,6 +104,19 @@ def test_scales_can_be_refitted(source: Path, others: list[str], tmp_path: Path)
     assert own.scales["targets"].tolist() != old.scales["targets"].tolist()
 
 
+def test_test_cells_that_the_source_learnt_from_are_told(source: Path, others: list[str], tmp_path: Path) -> None:
+    """With another seed its training cells are test cells here."""
+    words = [*QUICK, *csv(tmp_path / "cells.csv"), f"finetune.run={source}"]
+    run(tmp_path / "same", *words, "split.seed=7")
+    tested = forecasts(tmp_path / "same" / PART).query("test_set == 'test'")["cell_id"].unique()
+    learnt = {c for k in (0, 1) for c in batgen.load(source / PART / "models" / f"fold{k}.ckpt").facts["train_cells"]}
+    assert learnt & set(tested)
+    (note,) = [note for note in told(tmp_path / "same" / PART)["notes"] if "finetune.run learnt from" in note]
+    assert all(cell in note for cell in learnt & set(tested))
+    run(tmp_path / "new", *QUICK, *others, f"finetune.run={source}")
+    assert not [note for note in told(tmp_path / "new" / PART)["notes"] if "learnt from" in note]
+
+
 def test_more_folds_than_the_source_had_take_its_models_in_turn(
     source: Path, others: list[str], tmp_path: Path
 ) -> None:
@@ -135,6 +148,7 @@ def test_a_finetuned_run_resumes_to_the_same_numbers(source: Path, others: list[
         (["model.hidden=16"], "trained with model.hidden=8, this run has 16"),
         (["model.levels=[0.2,0.5,0.8]"], "trained with model.levels="),
         (["model.attention=additive"], "trained with model.attention=multihead"),
+        (["preprocessing.capacity=Ah"], "scales are of preprocessing.capacity=shape, this run has Ah.*scaler=refit"),
     ],
 )
 def test_other_targets_or_another_form_is_refused(

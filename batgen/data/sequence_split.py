@@ -58,6 +58,11 @@ def sequence_parts(
     """
     cells = cell_frame(store)
     cells = cells[~cells["cell_id"].isin(list(without))].reset_index(drop=True)
+    if cells.empty:
+        raise DataError(
+            f"{store.source.name}: each of its {len(without)} cells is left out, such as {min(without)}, which never measured "
+            "a target. Choose other preprocessing.targets."
+        )
     if isinstance(split, Split) and split.kind == "sample":  # a sample is a cell here
         split = replace(split, kind="cell")
     if isinstance(split, Split) and split.kind == "chronological":

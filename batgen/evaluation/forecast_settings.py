@@ -1,6 +1,6 @@
 """The evaluation node of sequence runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,3 +35,11 @@ class ForecastEvaluation:
                 raise ConfigError(f"evaluation.{key}={getattr(self, key)}: give 1 or more.")
         if self.explain < 0:
             raise ConfigError(f"evaluation.explain={self.explain}: give a number of cells, 0 for none.")
+
+    def check_until(self, cuts: Sequence[int]) -> None:
+        """Raise ConfigError where the clamp metric would end before a forecast starts. cuts: cycles observed in tests."""
+        if self.until is not None and self.until <= max(cuts):
+            raise ConfigError(
+                f"evaluation.until={self.until}: tests observe up to {max(cuts)} cycles, and the clamp metric is of later "
+                "ones. Give a later cycle, or null."
+            )

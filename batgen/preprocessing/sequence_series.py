@@ -120,7 +120,10 @@ def read_series(
         if name in table.columns:
             columns[name] = _on_grid(table, name, where)
         elif name in targets:
-            raise DataError(f"{where} has no column {name}{near(name, table.columns[1:])} Choose another target.")
+            raise DataError(
+                f"{where} has no column {name}{near(name, table.columns[1:])} Choose another target, or leave such cells out "
+                "with preprocessing.incomplete=leave_out."
+            )
         elif name not in FACTS:
             columns[name] = np.full(int(table["cycle"].iloc[-1]), np.nan)
     masked = {}
@@ -134,8 +137,9 @@ def read_series(
                 f" ({int(masked[name].sum())} values masked as outliers)" if outliers and masked[name].any() else ""
             )
             raise DataError(
-                f"{where}: {name} is not known at any of its {len(table)} cycles{dropped}. Leave the cell out, or choose "
-                f"preprocessing.targets among {', '.join(measured) or 'nothing: it has no measured column'}."
+                f"{where}: {name} is not known at any of its {len(table)} cycles{dropped}. Leave such cells out with "
+                "preprocessing.incomplete=leave_out, or choose preprocessing.targets among "
+                f"{', '.join(measured) or 'nothing: it has no measured column'}."
             )
     complete = int(table["cycle"].iloc[-1]) == final
     return Series(info, columns, masked, ended=complete and not info.censored)

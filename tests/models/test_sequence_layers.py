@@ -131,7 +131,7 @@ def test_attention_that_cannot_be() -> None:
         attention_of("multihead", 4, 4, 8, 3)
 
 
-LEVELS = [[0.5], [0.1, 0.5, 0.9], [0.05, 0.2], [0.6, 0.7, 0.95], [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]]
+LEVELS = [[0.5], [0.1, 0.5, 0.9], [0.05, 0.6], [0.4, 0.7, 0.95], [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99]]
 
 
 @pytest.mark.parametrize("levels", LEVELS)
@@ -165,6 +165,13 @@ def test_independent_heads_can_cross() -> None:
 def test_levels_must_increase_between_0_and_1(levels: Sequence[float]) -> None:
     with pytest.raises(ConfigError, match=r"model\.levels="):
         check_levels(levels)
+
+
+@pytest.mark.parametrize("levels", [[0.05, 0.2], [0.6, 0.7, 0.95]])
+def test_errors_are_of_the_median_which_the_levels_must_hold(levels: Sequence[float]) -> None:
+    with pytest.raises(ConfigError, match="Add 0.5"):
+        check_levels(levels)
+    check_levels([0.25, 0.75])
 
 
 def test_mixed_takes_the_truth_for_whole_windows_in_the_share_asked_for() -> None:

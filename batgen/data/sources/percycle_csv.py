@@ -11,7 +11,7 @@ from batgen.data.cell import SUMMARY, Cell, CellInfo
 from batgen.data.eol import eol_fields
 from batgen.data.paths import data_dir
 from batgen.data.percycle_table import check_measured, read_table
-from batgen.data.percycle_units import check_scale, near
+from batgen.data.percycle_units import check_scale, family, near
 from batgen.errors import ConfigError, DataError
 
 CAPACITY = "discharge_capacity_Ah"
@@ -136,7 +136,7 @@ class PercycleCsv:
     def _cell(self, cell_id: str, rows: pd.DataFrame, nominal_Ah: float) -> Cell:
         own = [name for name in rows.columns if name not in SUMMARY]
         summary = rows.reindex(columns=[*SUMMARY, *own])
-        notes = [f"{name} from {unit}" for name, unit in self.units.items()]
+        notes = [f"{name} from {unit}" for name, unit in self.units.items() if unit != family(name)]
         if "coulombic_efficiency" not in rows and "charge_capacity_Ah" in rows:
             ratio = summary[CAPACITY] / summary["charge_capacity_Ah"]
             summary["coulombic_efficiency"] = ratio.where(np.isfinite(ratio))
@@ -153,4 +153,4 @@ class PercycleCsv:
             discharge_c_rate=np.nan if self.discharge_c_rate is None else self.discharge_c_rate,
             **eol_fields(summary["cycle"], summary[CAPACITY], threshold, nominal_Ah),
         )
-        return Cell(info, [], summary, [], "; ".join(notes) or "as in our column names (data.units is empty)")
+        return Cell(info, [], summary, [], "; ".join(notes) or "as in our column names")

@@ -18,7 +18,7 @@ from batgen.errors import ConfigError, DataError
 
 HELD = "sequences"
 #: What a data YAML says for models of curves is no argument of the source.
-_BESIDE = "curves"
+_BESIDE = ("curves", "sequences")
 #: Curves of a member are not needed; a store that was built with more of them serves as well.
 _CURVES = 1
 READER = 1
@@ -74,7 +74,7 @@ class Pool:
 
     def members(self) -> dict[str, Source]:
         """The sources by name. Raises what they raise on bad arguments."""
-        return {key: build({k: v for k, v in node.items() if k != _BESIDE}) for key, node in self._chosen.items()}
+        return {key: build({k: v for k, v in node.items() if k not in _BESIDE}) for key, node in self._chosen.items()}
 
     def files(self) -> list[Path]:
         """The raw files of all members, each once. Raises DataError, naming the member, when any is missing."""

@@ -37,9 +37,14 @@ class QuantileHead(nn.Module):
 
 
 def check_levels(levels: Sequence[float]) -> None:
-    """Raise ConfigError unless the levels are increasing numbers between 0 and 1."""
+    """Raise ConfigError unless the levels are increasing numbers between 0 and 1, with the median among or between them."""
     inside = all(0 < level < 1 for level in levels)
     if not levels or not inside or any(b <= a for a, b in zip(levels, list(levels)[1:], strict=False)):
         raise ConfigError(
             f"model.levels={list(levels)}: quantile levels must increase between 0 and 1, such as [0.1,0.5,0.9]."
+        )
+    if not levels[0] <= 0.5 <= levels[-1]:
+        raise ConfigError(
+            f"model.levels={list(levels)}: errors are those of the median, which must be among or between the levels. "
+            "Add 0.5."
         )
