@@ -53,7 +53,9 @@ def seen_before(conf: dict[str, Any], tested: Iterable[str]) -> list[str]:
     same = [cell for cell in dict.fromkeys(tested) if _own(cell) in learnt]
     if not same:
         return []
-    return [f"test {listed(same)}: named like cells that finetune.run learnt from; if they are the same, this is no test"]
+    return [
+        f"test {listed(same)}: named like cells that finetune.run learnt from; if they are the same, this is no test"
+    ]
 
 
 def _own(cell_id: str) -> str:

@@ -71,7 +71,8 @@ def follow(forecaster: Forecaster, table: UserTable, every: int, calibrated: boo
         notes.append("intervals are as the model gives them, not calibrated: that they are narrow says little")
     if not rows["learnt"].all():
         notes.append(
-            f"training saw no cell observed beyond cycle {learnt}: forecasts from more do not count for advice"
+            f"training saw no cell observed beyond cycle {learnt}: forecasts from more do not count for advice (a run with a "
+            "later trainer.last_cut has more that do)"
         )
     return rows, notes
 
@@ -111,7 +112,9 @@ def advise(rows: pd.DataFrame, ran_to: int, tolerance: float) -> Advice:
     in_a_row = (narrow & steady).astype(int).rolling(SUCCESSIVE).sum()
     reached = np.flatnonzero(in_a_row.to_numpy() == SUCCESSIVE)
     if not reached.size:
-        return Advice(cell, None, f"cell {cell}: go on. {_why_not(usable, rows, tolerance)}")
+        ended = float(rows["eol_measured"].iloc[-1])
+        what = f"ran to its end of life at cycle {ended:.0f}" if ran_to >= ended else "go on"
+        return Advice(cell, None, f"cell {cell}: {what}. {_why_not(usable, rows, tolerance)}")
     at = usable.iloc[reached[0]]
     stop = int(at["observed"])
     saved = f", which would have saved {ran_to - stop} of its {ran_to} cycles" if ran_to > stop else ""

@@ -93,8 +93,7 @@ def _forecast(
         observed=values[seen],
         nominal_capacity_Ah=one.info.nominal_capacity_Ah,
         eol_value=eol_capacity_Ah[one.cell_id] if name == "discharge_capacity_Ah" else float("nan"),
-        # a series that stops early (max_cycles) may hold its end of life all the same
-        truth_eol_cycle=one.info.eol_cycle if one.ended or one.info.eol_cycle <= one.last_cycle else float("nan"),
+        truth_eol_cycle=one.eol_cycle,
         truth_last_cycle=one.last_cycle,
     )
 

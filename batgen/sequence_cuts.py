@@ -68,5 +68,10 @@ def data_notes(parts: SequenceParts, lacking: Mapping[str, str]) -> list[str]:
     return found
 
 
+def unvalidated(cells: Sequence[str]) -> list[str]:
+    """A sentence on cells that stop no training, where there are any."""
+    return [f"validates nothing: {listed(cells)}, not known by the validation cut, or not after it"] if cells else []
+
+
 def _extent(one: Series, targets: Sequence[str]) -> str:
     return f"{one.cell_id} (cycles {one.begin(targets)} to {one.last_cycle})"

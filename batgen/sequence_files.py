@@ -70,7 +70,7 @@ def write_cells(path: Path, part: Part, eol_capacity_Ah: Mapping[str, float]) ->
             "test_set": where[one.cell_id],
             "nominal_capacity_Ah": one.info.nominal_capacity_Ah,
             "eol_capacity_Ah": eol_capacity_Ah[one.cell_id],
-            "eol_cycle": one.info.eol_cycle,
+            "eol_cycle": one.eol_cycle,
             "last_cycle": one.last_cycle,
             "policy": one.info.policy,
             "chemistry": one.info.chemistry,

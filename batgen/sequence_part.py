@@ -22,7 +22,7 @@ from batgen.models.sequence_base import SequenceBatch
 from batgen.preprocessing.conditions import Conditions
 from batgen.preprocessing.sequence_options import fitting_stride
 from batgen.preprocessing.sequence_series import Series
-from batgen.sequence_cuts import cut_notes, data_notes, usable
+from batgen.sequence_cuts import cut_notes, data_notes, unvalidated, usable
 from batgen.training.fit_sequences import fit_sequences
 from batgen.training.sequence_module import SequenceRows
 from batgen.training.sequence_settings import SequenceTraining
@@ -113,8 +113,8 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     series = {cell: reader.series(store, cell) for cell in everyone}
     members = _members(conf, store, parts, series)
     part = Part(conf, folder, store, parts, series, members, data_notes(parts, lacking))
-    for member in members:
-        _validated(part, member, build(conf["trainer"]))
+    validated = {s.cell_id for member in members for s, _ in _validated(part, member, build(conf["trainer"]))}
+    part.notes += unvalidated([s.cell_id for member in members for s in member.val if s.cell_id not in validated])
     part.notes += seen_before(conf, [cell for name in parts.tests for cell in parts.cells[name]])
     part.notes += cut_notes(parts, series, part.cuts, reader.target_names)
     if not saved.is_file():  # only now: a run that is refused leaves no split that claims the folder

@@ -146,6 +146,9 @@ def _calibrated(part: Part, forecasts: list[Forecast]) -> list[Forecast]:
         except ValueError as error:
             part.notes.append(f"conformal, {test[0].target}, cut {test[0].cut_cycle}: left out, {error}")
             continue
+        if conformal.limited:
+            text = f"too few validation cells for {', '.join(conformal.limited)}: the widest that any needed counts"
+            part.notes.append(f"conformal, {test[0].target}, cut {test[0].cut_cycle}: {text}")
         found += [conformal.apply(f) for f in test]
         kept.setdefault(val[0].target, {})[str(val[0].cut_cycle)] = conformal.state()
     write_json(part.folder / "calibration.json", kept)
@@ -177,7 +180,7 @@ def _rows(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[F
     rows: list[dict[str, Any]] = []
     fixed = part.parts.stops is None  # else cells have cuts of their own
     for method, forecasts in methods.items():
-        role = "model" if method.startswith("model") else "baseline"
+        role = "baseline" if method in settings.baselines else "model"
         for key, group in _grouped(forecasts, lambda f: (f.test_set, f.cut_cycle * fixed, f.target)).items():
             cut = round(sum(f.cut_cycle for f in group) / len(group))
             about = {**part.context, "role": role, "method": method, "test_set": key[0], "cut": cut}
@@ -187,5 +190,9 @@ def _rows(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[F
 
 def score(rows: list[dict[str, Any]]) -> float:
     """CRPS of the model's validation forecasts, mean over parts, cuts and targets: what a search may look at."""
-    found = [r["value"] for r in rows if (r["method"], r["test_set"], r["metric"]) == ("model", "val", "CRPS")]
+    found = [
+        r["value"]
+        for r in rows
+        if (r["method"], r["test_set"], r["metric"]) == ("model", "val", "CRPS") and not r["signal"].endswith("_Ah")
+    ]  # capacity is there twice: in % of nominal it is comparable
     return sum(found) / len(found) if found else float("nan")

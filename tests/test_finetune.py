@@ -89,12 +89,16 @@ def test_before_and_after_are_reported_beside_each_other(source: Path, others: l
     assert own.horizon_cycles > old.horizon_cycles
     methods = {r["method"] for r in told(tmp_path / "run")["rows"] if r["test_set"] == "test"}
     assert {"model", "before fine-tuning", "persistence"} <= methods
+    roles = {r["role"] for r in told(tmp_path / "run")["rows"] if r["method"] == "before fine-tuning"}
+    assert roles == {"model"}, "no baseline that the model could be said to lose to"
     before, after = (
         forecasts(tmp_path / "run" / PART).query("method == @name and test_set == 'test'")["q0.5"].to_numpy()
         for name in ("before fine-tuning", "model")
     )
     assert before.shape == after.shape
     assert (before != after).any()
+    was = forecasts(tmp_path / "run" / PART).query("method == 'before fine-tuning'")
+    assert (was["q0.1"] < was["q0.9"]).any()  # a forecaster with intervals, unlike a baseline
 
 
 def test_scales_can_be_refitted(source: Path, others: list[str], tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_a_test_goes_on_and_says_why(table: pd.DataFrame, says: str) -> None:
     assert says in found.text
 
 
+def test_a_test_that_is_over_is_not_told_to_go_on() -> None:
+    found = advise(rows([800] * 6, [200] * 6, measured=55), 60, tolerance=0.2)
+    assert found.text.startswith("cell A: ran to its end of life at cycle 55.")
+    assert advise(rows([800] * 6, [200] * 6, measured=70), 60, tolerance=0.2).text.startswith("cell A: go on.")
+
+
 def test_what_training_never_saw_and_what_is_over_does_not_count() -> None:
     assert advise(rows([800] * 6, [10] * 6, learnt=30), 60, 0.2).stop is None
     assert advise(rows([800] * 6, [10] * 6, learnt=40), 60, 0.2).stop == 40

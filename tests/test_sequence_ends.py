@@ -6,7 +6,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from batgen import overrides
+from batgen.build import build
+from batgen.cli import CONF
+from batgen.config import BESIDE, without
 from batgen.data.sources.percycle_csv import PercycleCsv
 from batgen.data.sources.pool import Pool
 from batgen.data.store import open_store
@@ -69,3 +74,13 @@ def test_a_clamp_metric_that_ends_before_the_forecasts_is_refused_before_any_tra
     with pytest.raises(ConfigError, match=r"evaluation.until=12: tests observe up to 12 cycles"):
         run(tmp_path / "run", *QUICK, *csv(tmp_path / "cells.csv"), "evaluation.until=12")
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_the_unseen_schedule_is_judged_where_the_load_changes(data_dir: Path, cache_dir: Path) -> None:
+    """B0038 goes from 2C to 0.5C, 1C and 2C: the rule for outliers takes the first cycles of a new load for such."""
+    cfg: Any = OmegaConf.to_container(overrides.compose(["experiment=seq_c_rate", "run_name=test"], CONF), resolve=True)
+    store = open_store(build(without(cfg["data"], *BESIDE["data"])), cycles=1)
+    one = build(cfg["preprocessing"]).series(store, "B0038")
+    changed = np.flatnonzero(np.abs(np.diff(one.columns["discharge_c_rate"])) > 0.1) + 2
+    assert changed.tolist() == [12, 39, 45]
+    assert np.isfinite(one.columns[CAPACITY]).all()

@@ -9,6 +9,7 @@ from batgen.models.sequence_base import SequenceBatch
 def saliency(model: nn.Module, batch: SequenceBatch, target: int, steps: int, at_once: int = 64) -> Tensor:
     """(B, steps, Q, N, F): |d quantile of `target` at each of the first `steps` steps / d past| (Rahmanian et al., figs. 6, 7).
 
+    What a forecast owes to the value at the cut, from which residuals count, is part of the last observed step.
     Every window is repeated once for each (step, quantile), and a single backward pass through the repeated batch gives all
     gradients: rows do not mix, so the gradient of the sum of one output a row is the gradient of each. at_once: rows a pass.
     """
@@ -26,11 +27,14 @@ def saliency(model: nn.Module, batch: SequenceBatch, target: int, steps: int, at
         chosen = chosen._replace(
             future=chosen.future[:, :last], target=chosen.target[:, :last], weight=chosen.weight[:, :last]
         )
-        past = chosen.past.clone().requires_grad_(True)
+        past, held = chosen.past.clone().requires_grad_(True), chosen.last.clone().requires_grad_(True)
         with torch.enable_grad():
-            quantiles = model.forecast(chosen._replace(past=past))  # type: ignore[operator]
-            picked = quantiles[torch.arange(len(row)), output // levels, target, output % levels]
-            (gradient,) = torch.autograd.grad(picked.sum(), past)
+            quantiles = model.forecast(chosen._replace(past=past, last=held))  # type: ignore[operator]
+            every = torch.arange(len(row))
+            picked = quantiles[every, output // levels, target, output % levels]
+            gradient, at_cut = torch.autograd.grad(picked.sum(), (past, held), materialize_grads=True)
+        gradient = gradient.clone()  # it may be one number spread out
+        gradient[every, chosen.length - 1, : at_cut.shape[1]] += at_cut
         found[row] = gradient.abs()
     model.train(was_training)
     return found.unflatten(0, (windows, steps, levels))

@@ -166,6 +166,11 @@ class CycleSequences:
         pairs = [(s, cut) for s in series for cut in thinned if s.begin(self.plan.targets) <= cut < s.last_cycle]
         if not pairs:
             longest = max((one.last_cycle for one in series), default=0)
+            if series and (first := min(one.begin(self.plan.targets) for one in series)) > thinned[-1]:
+                raise DataError(
+                    f"none of the {len(series)} training cells is known by cycle {thinned[-1]}: the earliest is from cycle "
+                    f"{first} on. Use cycles={first} or more."
+                )
             raise DataError(
                 f"none of the {len(series)} training cells goes on after cycle {thinned[0]}: the longest has {longest} cycles. "
                 f"Use fewer with cycles=."

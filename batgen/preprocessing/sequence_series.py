@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ FACTS = (
 )
 #: Capacity and its unit agree in magnitude with the nominal one within this factor, or somebody mixed Ah with mAh.
 _MAGNITUDE = 100.0
+#: Relative change of the discharge rate that is another load.
+_OTHER_LOAD = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,12 @@ class Series:
     def cycle(self) -> np.ndarray:
         """int64 (T,): 1, 2, ... T."""
         return np.arange(1, self.last_cycle + 1)
+
+    @property
+    def eol_cycle(self) -> float:
+        """The end of life, if the series goes that far (one cut short may all the same); else NaN."""
+        there = self.ended or self.info.eol_cycle <= self.last_cycle
+        return self.info.eol_cycle if there else float("nan")
 
     def begin(self, names: Sequence[str]) -> int:
         """The first cycle by which each of the columns has been measured."""
@@ -128,7 +137,9 @@ def read_series(
             columns[name] = np.full(int(table["cycle"].iloc[-1]), np.nan)
     masked = {}
     for name in watched if outliers else ():
-        masked[name] = mask(columns[name], **outliers)  # type: ignore[arg-type]  # mypy does not see that it is not None
+        masked[name] = np.zeros(len(columns[name]), dtype=bool)
+        for part in _same_load(table, len(columns[name])):  # what another load gives is no outlier
+            masked[name][part] = mask(columns[name][part], **outliers)  # type: ignore[arg-type]  # it is not None here
         columns[name][masked[name]] = np.nan
     for name in targets:
         if not np.isfinite(columns[name]).any():
@@ -143,6 +154,16 @@ def read_series(
             )
     complete = int(table["cycle"].iloc[-1]) == final
     return Series(info, columns, masked, ended=complete and not info.censored)
+
+
+def _same_load(table: pd.DataFrame, length: int) -> list[slice]:
+    """Stretches of the grid of cycles 1..length within which the discharge rate changes by less than 5 % at a time."""
+    if "discharge_c_rate" not in table.columns:
+        return [slice(0, length)]
+    rate = table[["cycle", "discharge_c_rate"]].dropna()
+    jumps = rate["discharge_c_rate"].pct_change().abs().to_numpy() > _OTHER_LOAD
+    starts = [0, *(rate["cycle"].to_numpy()[jumps] - 1).tolist(), length]
+    return [slice(int(a), int(b)) for a, b in pairwise(starts)]
 
 
 def check_names(store: Store, names: Iterable[str]) -> None:

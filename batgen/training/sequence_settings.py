@@ -18,8 +18,8 @@ class SequenceTraining:
     folds: 1 trains one model and stops it on the validation cells; k > 1 trains k models, each stopped on another k-th of
     training and validation cells, and forecasts with the mean of their quantiles (in a chronological split always 1).
     val_cuts: where validation cells are cut (null: last_cut); val_every epochs. Stopping: patience (validations without
-    improvement, null: never), gl_pq (eq. 11, null: never) when the validation error also rose `trend` times in a row; the
-    best weights are kept in any case.
+    improvement, null: never), gl_pq (eq. 11, null: never) when the validation error also rose `trend` times in a row, all
+    counted by validations; the best weights are kept in any case.
     lr_schedule: constant | cosine | one_cycle | linear_warmup, by epoch. curriculum: segments, decay, start, end of the
     teacher forcing (eqs. 7, 8), and of the forecast length, which grows with the segments. save_every_s: at most so many
     seconds of work are lost when a run is killed.

@@ -41,10 +41,13 @@ def test_it_is_the_gradient_of_each_output(name: str, at_once: int) -> None:
     model, given = made(**WAYS[name]), batch()
     found = saliency(model, given, target=1, steps=4, at_once=at_once)
     for window, step, level in ((0, 0, 0), (1, 3, 1), (2, 2, 2), (3, 1, 1)):
-        past = given.past.clone().requires_grad_(True)
-        model.forecast(given._replace(past=past))[window, step, 1, level].backward()
+        past, last = given.past.clone().requires_grad_(True), given.last.clone().requires_grad_(True)
+        model.forecast(given._replace(past=past, last=last))[window, step, 1, level].backward()
         assert past.grad is not None
-        torch.testing.assert_close(found[window, step, level], past.grad[window].abs(), rtol=1e-4, atol=1e-6)
+        assert last.grad is not None
+        expected = past.grad[window].clone()
+        expected[given.length[window] - 1, : last.shape[1]] += last.grad[window]
+        torch.testing.assert_close(found[window, step, level], expected.abs(), rtol=1e-4, atol=1e-6)
     real = torch.arange(PAST) < given.length[:, None]
     assert (found.sum((1, 2, 4))[~real] == 0).all()
     assert (found.sum((1, 2, 4))[:, 0] > 0).all()
@@ -87,3 +90,24 @@ def test_eighty_steps_cost_no_more_than_thirty_forecasts() -> None:
         plain = best(lambda: model.forecast(given))
     ratio = best(lambda: saliency(model, given, 0, 80)) / plain
     assert ratio < 60  # measured: 18; twice the target, because other programs may run beside this one
+
+
+def test_the_value_at_the_cut_counts_with_the_last_observed_step() -> None:
+    """A forecast that is the last value and nothing else hangs on the last real step, and on no other."""
+
+    class Holds(nn.Module):
+        levels = torch.tensor([0.5])
+
+        def forecast(self, batch: SequenceBatch) -> torch.Tensor:
+            ahead = batch.last[:, None, :, None].expand(-1, batch.future.shape[1], -1, 1)
+            return ahead + 0 * batch.past.sum()
+
+    batch = SequenceBatch(
+        past=torch.randn(2, 5, 4), length=torch.tensor([5, 3]), statics=torch.zeros(2, 0), known=torch.zeros(2, 0),
+        future=torch.zeros(2, 6, 2), last=torch.randn(2, 1), target=torch.zeros(2, 6, 1), weight=torch.ones(2, 6, 1),
+        cell=torch.arange(2),
+    )  # fmt: skip
+    found = saliency(Holds(), batch, 0, 6)
+    expected = torch.zeros(2, 6, 1, 5, 4)
+    expected[0, :, 0, 4, 0] = expected[1, :, 0, 2, 0] = 1.0
+    torch.testing.assert_close(found, expected)

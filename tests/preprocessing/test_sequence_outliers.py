@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from batgen.data.cell import CellInfo
 from batgen.data.sources.mit_summary import MitSummary
 from batgen.data.store import open_store
 from batgen.preprocessing.sequence_outliers import mask
+from batgen.preprocessing.sequence_series import read_series
 
 RULE = {"window": 10, "limit": 6.0, "floor": 0.01, "patience": 3}
 
@@ -86,3 +89,27 @@ def test_measured_mit_cells_lose_glitches_and_no_knee(data_dir: Path) -> None:
         assert not flags[-30:].any(), f"{info.cell_id}: the knee is masked"
     assert sum(found.values()) == 16
     assert max(found, key=lambda cell: found[cell]) == "b1c0"
+
+
+def test_what_another_load_gives_is_no_outlier() -> None:
+    class OneCell:
+        """A store with a cell that goes from 1C to 2C at cycle 41 and back at cycle 61, and one bad record at each rate."""
+
+        source, table = MitSummary(), pd.DataFrame({"cycle": np.arange(1, 81)})
+
+        def summary(self, cell_id: str) -> pd.DataFrame:
+            return self.table
+
+        def info(self, cell_id: str) -> CellInfo:
+            return CellInfo("c", "made", "LFP", 1.1, 2.0, 3.6, 25.0)
+
+    rate = np.where((OneCell.table["cycle"] > 40) & (OneCell.table["cycle"] <= 60), 2.0, 1.0)
+    values = np.where(rate > 1, 0.8, 1.0) - 1e-4 * OneCell.table["cycle"].to_numpy()
+    values[[29, 49]] = 0.4
+    store = OneCell()
+    store.table["discharge_capacity_Ah"] = values
+    blind = read_series(store, "c", ["discharge_capacity_Ah"], [], ["discharge_capacity_Ah"], RULE, None)
+    store.table["discharge_c_rate"] = rate
+    seen = read_series(store, "c", ["discharge_capacity_Ah"], [], ["discharge_capacity_Ah"], RULE, None)
+    assert np.flatnonzero(seen.outliers["discharge_capacity_Ah"]).tolist() == [29, 49]
+    assert blind.outliers["discharge_capacity_Ah"][40:43].all(), "the rule that does not know the load"

@@ -155,3 +155,11 @@ def test_what_is_seen_may_have_finer_steps_than_what_is_ahead() -> None:
     assert (fine["length"][0], coarse["length"][0]) == (20, 8)
     np.testing.assert_array_equal(fine["target"], coarse["target"])
     assert fine["covariates"][0, :, 0].tolist() == list(range(2, 41, 2))
+
+
+def test_ahead_counts_from_the_cut() -> None:
+    got = windows([made(), made()], [23, 40], 3, replace(PLAN, covariates=("ahead", "cycle")), training=False)
+    assert got["covariates"][0, :5, 0].tolist() == [-20, -15, -10, -5, 0]
+    assert got["covariates"][1, :, 0].tolist() == [-35, -30, -25, -20, -15, -10, -5, 0]
+    assert got["future"][:, :, 0].tolist() == [[5, 10, 15]] * 2
+    np.testing.assert_array_equal(got["future"][:, :, 1] - got["future"][:, :, 0], [[23] * 3, [40] * 3])

@@ -13,7 +13,8 @@ from batgen.report.sequence_read import SequencePart
 
 @styled
 def draw_losses(part: SequencePart) -> Figure | None:
-    """Above the training and validation loss of every model (fold), below the first one's teacher forcing and length.
+    """Above the training and validation loss of every model (fold), below the first one's teacher forcing and length, where
+    there is any of the one or the other changes.
 
     None without losses or with fewer than two epochs. Log scale where the loss spans more than a factor of 20.
     """
@@ -22,6 +23,8 @@ def draw_losses(part: SequencePart) -> Figure | None:
         return None
     members = [mine for _, mine in table.groupby("member", sort=False)] if "member" in table else [table]
     scheduled = [n for n in ("teacher_forcing", "length") if n in table and members[0][n].notna().any()]
+    if scheduled == ["length"] and members[0]["length"].nunique() == 1:
+        scheduled = []
     title = f"Training: {part.title()}"
     figure, axes = sheet(2 if scheduled else 1, 1, 6.8, 2.6, title, sharex=True)
     ax = axes[0, 0]

@@ -2,13 +2,18 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from batgen.report.figures.style import MEAN, sheet, styled
 from batgen.report.labels import number
 from batgen.report.sequence_read import MODEL, PERCENT, Scene, SequencePart
 
+#: The most bins along an axis; fewer where cycles are few.
 _BINS = 60
+#: Most cycles in a bin above which late cycles of few cells would not show on a linear colour scale.
+_LINEAR = 20
 
 
 @styled
@@ -47,17 +52,18 @@ def _error(part: SequencePart, scene: Scene, target: str, cells: int) -> str:
 
 
 def _points(figure: Figure, ax: Axes, truth: np.ndarray, median: np.ndarray, span: tuple[float, float]) -> None:
-    # Late cycles of few cells would not show on a linear colour scale beside the thousands of early ones.
-    cells = ax.hexbin(
-        truth, median, gridsize=_BINS, extent=(*span, *span), bins="log", mincnt=1, cmap="viridis_r", lw=0.1
-    )
+    grid = int(np.clip(4 * len(truth) ** 0.5, 20, _BINS))
+    cells = ax.hexbin(truth, median, gridsize=grid, extent=(*span, *span), mincnt=1, cmap="viridis_r", lw=0.1)
+    most = float(np.max(cells.get_array()))
+    cells.set_norm(LogNorm(1, most) if most > _LINEAR else Normalize(1, max(most, 2)))
     ax.plot(span, span, color="#222222", lw=0.8, ls="--")
     ax.set(xlim=span, ylim=span, box_aspect=1)
-    figure.colorbar(cells, ax=ax, label="Cycles", pad=0.02)
+    ticks = None if most > _LINEAR else MaxNLocator(5, integer=True)
+    figure.colorbar(cells, ax=ax, label="Cycles", pad=0.02, ticks=ticks)
 
 
 def _density(ax: Axes, truth: np.ndarray, median: np.ndarray, span: tuple[float, float]) -> None:
-    edges = np.linspace(*span, _BINS + 1).tolist()
+    edges = np.linspace(*span, int(np.clip(2 * len(truth) ** 0.5, 10, _BINS)) + 1).tolist()
     ax.hist(truth, edges, density=True, color="#888888", alpha=0.55, label="measured")
     ax.hist(median, edges, density=True, histtype="step", color=MEAN, lw=1.5, label="predicted")
     ax.set(xlim=span, ylabel="Density of cycles", yticks=[])
