@@ -53,6 +53,8 @@ def compose(typed: Sequence[str], conf: Path, name: str = "train") -> DictConfig
     except HydraException as error:
         text = str(error).splitlines()[0] + "".join(f" {line}" for line in str(error.__cause__ or "").splitlines()[:1])
         unknown = re.search(r"Key '(\w+)' (?:is )?not in '?TrainConfig'?", str(error))
+        if "Could not append" in text:
+            text += " Write it without the plus."
         raise ConfigError(text + (did_you_mean(unknown[1], ROOT_KEYS) if unknown else "")) from None
 
 

@@ -110,6 +110,7 @@ def test_bad_input_gets_one_clear_error(
     [
         ("data.columns.temperature_mean_degC=T", "A name of your own takes a plus: +data.columns.temperature_mean_degC=T"),
         ("model.target_weights.pressure=2", "takes a plus: +model.target_weights.pressure=2"),
+        ("+data.units.discharge_capacity_Ah=mAh", "already at 'data.units.discharge_capacity_Ah'. Write it without the plus."),
         ("data.colums.cycle=N", "unknown key 'data.colums'; did you mean 'columns'?"),
     ],
 )  # fmt: skip

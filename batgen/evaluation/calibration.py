@@ -79,16 +79,20 @@ def area_to_diagonal(expected: np.ndarray, observed: np.ndarray) -> float:
 
 
 def pit(forecast: Forecast) -> np.ndarray:
-    """(known,) probability integral transform: the forecast CDF at each known truth; uniform on 0..1 if calibrated.
+    """(known,) `pit_values` where the truth of a forecast is known."""
+    return pit_values(forecast.truth[forecast.known], forecast.quantiles[forecast.known], forecast.levels)
+
+
+def pit_values(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Probability integral transform (n,): the forecast CDF at each truth (n,); uniform on 0..1 if calibrated.
 
     The CDF is linear between the quantiles (put in order first) and has exponential tails that continue its slope at the
     outermost ones: p1 exp(-(q1 - y) slope / p1) below, alike above, so that no truth gets exactly 0 or 1 unless the
     slope is infinite (two equal quantiles). Dawid 1984; tails are ours. Raises ValueError for a single level.
     """
-    levels = forecast.levels
     if len(levels) < 2:
         raise ValueError("PIT values need at least two levels")
-    truth, q = forecast.truth[forecast.known], np.sort(forecast.quantiles[forecast.known], axis=1)
+    q = np.sort(quantiles, axis=1)
     value = np.zeros(len(truth))
     for k in range(len(levels) - 1):
         width = q[:, k + 1] - q[:, k]

@@ -12,6 +12,7 @@ from batgen.report.figures.sequence_fan import draw_fan
 from batgen.report.figures.sequence_horizon import draw_horizon
 from batgen.report.figures.sequence_intervals import draw_intervals
 from batgen.report.figures.sequence_losses import draw_losses
+from batgen.report.figures.sequence_pit import draw_pit
 from batgen.report.figures.sequence_predicted import draw_predicted
 from batgen.report.figures.sequence_saliency import draw_saliency
 from batgen.report.figures.style import save
@@ -36,6 +37,7 @@ def draw(part_folder: Path | str, figures_folder: Path | str) -> list[Path]:
         figures[f"predicted_against_actual{_ending(part, scene)}"] = draw_predicted(part, scene)
         figures[f"intervals_over_cycles{_ending(part, scene)}"] = draw_intervals(part, scene)
     figures["calibration"] = draw_calibration(part)
+    figures["pit"] = draw_pit(part)
     figures["error_by_horizon"] = draw_horizon(part, targets[0])
     figures["eol"] = draw_eol(part)
     figures["losses"] = draw_losses(part)

@@ -140,7 +140,7 @@ def _grid(
         # Crossings, coverage and ranges are told of a cell's capacity, under whichever of its two names.
         found = [s for s in (signals if shown in signals else ()) if any(_is(r, metric, (s,)) for r in rows)]
         if metric.startswith("EOL_") and not found:
-            found = [str(r["signal"]) for r in rows if r["metric"] == metric][:1]
+            found = [str(r["signal"]) for r in rows if _is(r, metric, (str(r["signal"]),))][:1]
         if not found:
             continue
         # One name a column: an error in Ah does not join one in %.
@@ -160,7 +160,9 @@ def _grid(
 
 
 def _is(row: Row, metric: str, signals: tuple[str, ...]) -> bool:
-    return row["metric"] == metric and row["signal"] in signals and row["value"] is not None
+    """Whether a row has a value of this metric: an unknown one is NaN when fresh and None when read from metrics.json."""
+    known = row["value"] is not None and not math.isnan(row["value"])
+    return row["metric"] == metric and row["signal"] in signals and known
 
 
 def _order(line: Line) -> int:

@@ -24,7 +24,7 @@ from batgen.report.sequence_read import SequencePart, read_sequence_part
 from tests.report.fake_sequence_run import CAPACITY, DROP, LEVELS, NOMINAL, make_sequence_part
 
 FIGURES = {
-    "sequence_fan", f"sequence_fan_{DROP}", "predicted_against_actual", "intervals_over_cycles", "calibration",
+    "sequence_fan", f"sequence_fan_{DROP}", "predicted_against_actual", "intervals_over_cycles", "calibration", "pit",
     "error_by_horizon", "eol", "losses", "covariates", "attention", "saliency",
 }  # fmt: skip
 FURTHER = {"sequence_fan", f"sequence_fan_{DROP}", "predicted_against_actual", "intervals_over_cycles"}

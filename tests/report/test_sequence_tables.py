@@ -160,6 +160,17 @@ def test_missing_numbers_are_dashes() -> None:
     assert np.isnan(value(only(rows).main, "linear", "clamp_RMSE").mean)
 
 
+def test_a_metric_that_no_method_has_is_no_column_fresh_or_read_again() -> None:
+    """NaN becomes null in metrics.json: a finished run that is resumed shows the same table."""
+    rows = metric_rows()
+    shown = [
+        text([{**row, "value": gone} if row["metric"].startswith("EOL_") else row for row in rows])
+        for gone in (float("nan"), None)
+    ]
+    assert shown[0] == shown[1]
+    assert "EOL" not in shown[0].split("loses")[0]
+
+
 def test_everything_fits_110_columns_whatever_a_baseline_is_called() -> None:
     rows = [row for seed in range(3) for row in metric_rows(seed, model_rmse=12.0 + seed)]
     rows += [{**r, "metric": "between_cell_ratio"} for r in rows if r["metric"] == "range_ratio"]

@@ -54,7 +54,7 @@ def _error(part: SequencePart, scene: Scene, target: str, cells: int) -> str:
 def _points(figure: Figure, ax: Axes, truth: np.ndarray, median: np.ndarray, span: tuple[float, float]) -> None:
     grid = int(np.clip(4 * len(truth) ** 0.5, 20, _BINS))
     cells = ax.hexbin(truth, median, gridsize=grid, extent=(*span, *span), mincnt=1, cmap="viridis_r", lw=0.1)
-    most = float(np.max(cells.get_array()))
+    most = float(np.asarray(cells.get_array()).max())
     cells.set_norm(LogNorm(1, most) if most > _LINEAR else Normalize(1, max(most, 2)))
     ax.plot(span, span, color="#222222", lw=0.8, ls="--")
     ax.set(xlim=span, ylim=span, box_aspect=1)
