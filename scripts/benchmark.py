@@ -1,4 +1,4 @@
-"""python scripts/benchmark.py [steps] [ingest] [pulses] [forecaster] [startup]: what batgen costs and saves, as ratios in one run."""
+"""python scripts/benchmark.py [steps] [ingest] [pulses] [forecaster] [startup]: what batgen costs, as ratios in one run."""
 
 import sys
 from pathlib import Path

@@ -9,7 +9,7 @@ from batgen.report.figures.style import MEAN, RECONSTRUCTION, sheet, styled
 from batgen.report.sequence_read import CONFORMAL, MODEL, Scene, SequencePart
 
 _METHODS = ((MODEL, "as trained", MEAN), (CONFORMAL, "conformal", RECONSTRUCTION))
-_BINS = np.linspace(0.0, 1.0, 11)
+_BINS = np.linspace(0.0, 1.0, 11).tolist()
 _COLUMNS = 3
 
 
