@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from batgen import overrides
 from batgen.build import build
 from batgen.cli import CONF
+from batgen.config import BESIDE
 from batgen.data.sources.pool import Pool
 from batgen.data.sources.sim import Sim
 from batgen.data.store import open_store
@@ -30,7 +31,7 @@ class Sequences(Fake):
 def composed(*words: str) -> dict:
     plain = OmegaConf.to_container(overrides.compose(words, CONF).data, resolve=True)
     assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items()}
+    return {str(k): v for k, v in plain.items() if k not in BESIDE["data"]}
 
 
 def test_cells_keep_their_facts_under_unique_ids(tmp_path):
