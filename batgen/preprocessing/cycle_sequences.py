@@ -30,7 +30,7 @@ class CycleSequences:
         targets: columns of the summary to forecast; every cell must have them.
         inputs: further columns, seen up to the cut only; they may be missing.
         covariates: known ahead, of `sequence_windows.COVARIATES`; none is fine.
-        statics: group name -> columns, facts of a cell (`sequence_series.FACTS`) and `sequence_windows.DERIVED`; a group
+        statics: group name -> columns (null leaves a group of the dataset out), facts of a cell (`sequence_series.FACTS`) and `sequence_windows.DERIVED`; a group
             counts as unknown for a cell that lacks one of them. Columns are medians of their last `static_window` values.
         capacity: unit of columns that end in capacity_Ah. shape: relative to the median of the cell's own first
             `first_cycles` values (those up to the cut) | nominal: relative to nominal capacity | Ah.
@@ -86,7 +86,7 @@ class CycleSequences:
         self.outliers = numbers("outliers", outliers, {"window": 3, "limit": 0, "floor": 0, "patience": 1})
         fade = numbers("after_eol", after_eol, {"weight": 0, "depth": 0, "tau_cycles": 1})
         self.max_cycles, self.horizon = max_cycles, horizon
-        groups = {name: tuple(columns) for name, columns in (statics or {}).items()}
+        groups = {name: tuple(columns) for name, columns in (statics or {}).items() if columns}
         level = next((name for name in targets if is_capacity(name)), _CAPACITY)
         self.plan = Plan(
             tuple(targets),
