@@ -30,8 +30,9 @@ class CycleSequences:
         targets: columns of the summary to forecast; every cell must have them.
         inputs: further columns, seen up to the cut only; they may be missing.
         covariates: known ahead, of `sequence_windows.COVARIATES`; none is fine.
-        statics: group name -> columns (null leaves a group of the dataset out), facts of a cell (`sequence_series.FACTS`) and `sequence_windows.DERIVED`; a group
-            counts as unknown for a cell that lacks one of them. Columns are medians of their last `static_window` values.
+        statics: group name -> columns (null leaves a group of the dataset out), facts of a cell (`sequence_series.FACTS`) and
+            `sequence_windows.DERIVED`; a group counts as unknown for a cell that lacks one of them. Columns are medians of
+            their last `static_window` values.
         capacity: unit of columns that end in capacity_Ah. shape: relative to the median of the cell's own first
             `first_cycles` values (those up to the cut) | nominal: relative to nominal capacity | Ah.
         stride: cycles a step ahead (null is for the run to resolve, by `fitting_stride`); input_stride: of the steps seen,
