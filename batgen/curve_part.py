@@ -50,7 +50,7 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
 
     A split saved before is taken again, so that a resumed run tests on the same cells; else it is saved there.
     """
-    source, preprocessing = build(without(conf["data"], "curves")), build(conf["preprocessing"])
+    source, preprocessing = build(without(conf["data"], *BESIDE["data"])), build(conf["preprocessing"])
     store = open_store(source, cycles=conf["cycles"])
     required = signature(conf["model"]["_target_"]).constants.get("REQUIRES", ())
     conditions = Conditions(list(dict.fromkeys([*preprocessing.conditions, *required])))

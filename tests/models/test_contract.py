@@ -92,8 +92,10 @@ def test_yaml_names_every_argument_and_no_other(path):
     known = signature(node["_target_"])
     keys = set(node) - {"defaults", "_target_", *BESIDE["model"]}
     assert keys == set(known.names) - {"shape"}
-    assert known.constants["ACCEPTS"] in (("curves",), ("pulses",))
-    assert "REQUIRES" in known.constants
+    assert known.constants["ACCEPTS"] in (("curves",), ("pulses",), ("sequences",))
+    assert ("REQUIRES" in known.constants) == (known.constants["ACCEPTS"] != ("sequences",)), (
+        "forecasters have no conditions"
+    )
 
 
 def test_models_have_no_state_outside_state_dict(build, data):
