@@ -58,14 +58,15 @@ class Seq2SeqQuantile(nn.Module):
         arcana_compat: bool = False,
     ):
         super().__init__()
-        _check(shape, block, window, arcana_compat, target_weights or {}, static_noise or {}, static_dropout or {})
+        noise, dropped, weighted = _given(static_noise), _given(static_dropout), _given(target_weights)
+        _check(shape, block, window, arcana_compat, weighted, noise, dropped)
         self.shape, self.residual, self.arcana = shape, residual, arcana_compat
         self.feedback = feedback or arcana_compat
         self.block, self.window = 1 if arcana_compat else block, window
-        self.static_noise, self.static_dropout = dict(static_noise or {}), dict(static_dropout or {})
+        self.static_noise, self.static_dropout = noise, dropped
         targets, covariates = len(shape.targets), len(shape.covariates)
         self.register_buffer("levels", torch.tensor(list(levels), dtype=torch.float32))
-        weights = [float((target_weights or {}).get(name, 1.0)) for name in shape.targets]
+        weights = [float(weighted.get(name, 1.0)) for name in shape.targets]
         self.register_buffer("target_weights", torch.tensor(weights))
         self.register_buffer("gains", torch.tensor(shape.gains or [1.0] * targets))
         self.encoder = SequenceEncoder(
@@ -202,6 +203,11 @@ def pinball_by_target(quantiles: Tensor, target: Tensor, weight: Tensor, levels:
     by_window = (point * weight).sum(1) / total.clamp(min=1e-9)
     windows = (total > 0).float()
     return (by_window * windows).sum(0) / windows.sum(0).clamp(min=1)
+
+
+def _given(by_name: Mapping[str, float] | None) -> dict[str, float]:
+    """Without the names whose value is null: so a config takes back what it inherits."""
+    return {name: value for name, value in (by_name or {}).items() if value is not None}
 
 
 def _check(

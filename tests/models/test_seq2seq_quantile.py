@@ -346,3 +346,10 @@ def test_memory_of_the_past_is_used(model: Seq2SeqQuantile) -> None:
     after, before = model.forecast(given._replace(past=past)), model.forecast(given)
     reach: Tensor = given.length <= (PAST if model.arcana else model.window or PAST)
     assert ((after - before).abs().amax((1, 2, 3)) > 1e-6).tolist() == reach.tolist()
+
+
+def test_a_null_takes_back_the_noise_of_a_group() -> None:
+    """As when a config leaves out a group of statics that its dataset has noise for."""
+    assert made(static_noise={"nobody": None}, static_dropout={"nobody": None}).static_noise == {}
+    with pytest.raises(ConfigError, match="nobody"):
+        made(static_noise={"nobody": 0.1})

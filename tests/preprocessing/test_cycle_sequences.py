@@ -227,3 +227,8 @@ def test_measured_mit_training_windows_are_made_in_no_time(data_dir: Path) -> No
     assert windows["target"].shape == (656, 220, 1)
     assert (windows["known"] == 1).all()
     assert 0.04 < pre.scales["targets"][1, 0] < 0.055  # the fade to 80 % of shape
+
+
+def test_a_group_of_statics_that_is_null_is_left_out() -> None:
+    pre = made(statics={"early": ["first_capacity"], "policy": None})
+    assert pre.shape()["groups"] == (("early", ("first_capacity",)),)
