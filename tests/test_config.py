@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from batgen import config, overrides
-from batgen.build import signature
+from batgen.build import build, signature
 from batgen.cli import CONF
 from batgen.errors import ConfigError
 
@@ -244,3 +244,11 @@ def test_signature_reads_functions_classes_and_dataclasses_without_importing() -
         signature("batgen.nothing.Here")
     with pytest.raises(ConfigError, match="defines no 'Nobody'"):
         signature("batgen.models.rcvae.Nobody")
+
+
+def test_capacity_alone_sees_capacity_alone() -> None:
+    """Mappings merge in a config: what the dataset offers besides must be taken out by name."""
+    conf = config.resolved(overrides.compose(["experiment=seq_mit_capacity"], CONF), "honest", 0)
+    groups = build(conf["preprocessing"]).shape()["groups"]
+    assert dict(groups) == {"cut": ("log_cut",), "fade": ("fade",), "level": ("first_capacity",)}
+    assert not conf["model"]["static_noise"]
