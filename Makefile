@@ -28,7 +28,8 @@ train: setup
 
 test: setup
 	@echo "== pytest"
-	$(PY) -m pytest
+	# two at a time, a file each: OpenMP threads of two workers on two cores only wait for each other
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 check: setup
 	$(PY) -m ruff check .
