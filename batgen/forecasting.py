@@ -1,6 +1,7 @@
 """From trained forecasters to forecasts in physical units, cycle by cycle, beside what was measured."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from batgen.evaluation.forecast import Forecast
 from batgen.models.sequence_base import SequenceBatch
 from batgen.models.trajectory import Trajectory
 from batgen.preprocessing.sequence_series import Series
+from batgen.preprocessing.sequence_windows import is_capacity
 
 #: Windows that go through a model at once.
 _AT_ONCE = 256
@@ -100,7 +102,7 @@ def _forecast(
 
 def trajectory(one: Series, name: str, statics: Sequence[str], window: int) -> Trajectory:
     """A cell as the baselines see it: a capacity relative to nominal, other targets as they are."""
-    unit = one.info.nominal_capacity_Ah if name.endswith("capacity_Ah") else 1.0
+    unit = one.info.nominal_capacity_Ah if is_capacity(name) else 1.0
     held = {}
     for static in statics:
         if static in one.columns:
@@ -119,14 +121,12 @@ def baseline_forecasts(
     statics: Sequence[str],
 ) -> list[Forecast]:
     """What a baseline, fitted to `train`, says where `like` (of one target) says something. Raises ValueError as it does."""
-    from dataclasses import replace
-
     name = like[0].target
     baseline.fit([trajectory(one, name, statics, 5) for one in train])
     found = []
     for forecast in like:
         one = series[forecast.cell_id]
-        unit = one.info.nominal_capacity_Ah if name.endswith("capacity_Ah") else 1.0
+        unit = one.info.nominal_capacity_Ah if is_capacity(name) else 1.0
         values = unit * np.asarray(
             baseline.forecast(trajectory(one, name, statics, 5), forecast.cut_cycle, forecast.cycle)
         )

@@ -218,15 +218,15 @@ def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[t
 def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: int) -> None:
     conf, preprocessing = part.conf, member.preprocessing
     first, last = settings.cuts(conf["cycles"])
-    usable = [s for s in member.train if s.last_cycle > max(first, s.begin(preprocessing.target_names))]
-    if not usable:
+    cells = [s for s in member.train if s.last_cycle > max(first, s.begin(preprocessing.target_names))]
+    if not cells:
         raise ConfigError(
             f"trainer.first_cut={first}: no training cell has a later cycle. Use a smaller trainer.first_cut."
         )
     steps = preprocessing.training_steps
 
     def draw(rng: np.random.Generator) -> SequenceBatch:
-        chosen = [s for s in usable for _ in range(settings.windows)]
+        chosen = [s for s in cells for _ in range(settings.windows)]
         # a cell that ends within the range is cut before its end: something must be left to forecast; a chronological split
         # is tested from cuts later than any of training, which cuts its cells anywhere
         ends = [s.last_cycle - 1 if part.parts.stops is not None else min(last, s.last_cycle - 1) for s in chosen]

@@ -1,5 +1,6 @@
 """The family of sequence runs: prepare, train a model a fold, forecast, score beside baselines, write what figures want."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,7 +123,7 @@ def _eol(part: Part) -> dict[str, float]:
     found = {}
     for cell, one in part.series.items():
         given = members.get(one.info.source, source).eol_capacity_Ah
-        found[cell] = float(given) if given and given == given else 0.8 * one.info.nominal_capacity_Ah
+        found[cell] = float(given) if given and math.isfinite(given) else 0.8 * one.info.nominal_capacity_Ah
     return found
 
 

@@ -15,7 +15,7 @@ from batgen.errors import ConfigError, DataError
 from batgen.preprocessing import sequence_windows as cutting
 from batgen.preprocessing.sequence_options import check_columns, check_options, numbers
 from batgen.preprocessing.sequence_scales import change_scale, past_gain, spread
-from batgen.preprocessing.sequence_series import Series, masked_summary, read_series
+from batgen.preprocessing.sequence_series import Series, read_series
 from batgen.preprocessing.sequence_windows import COMPUTED, DERIVED, Plan, is_capacity, reference
 
 _CAPACITY = "discharge_capacity_Ah"
@@ -150,10 +150,6 @@ class CycleSequences:
         watched = dict.fromkeys([*plan.targets, *([plan.level] if plan.level in statics else [])])
         stop = min((stop for stop in (last_cycle, self.max_cycles) if stop is not None), default=None)
         return read_series(store, cell_id, plan.targets, others, list(watched), self.outliers, stop)
-
-    def masked_summary(self, series: Sequence[Series]) -> list[dict[str, Any]]:
-        """One row per cell and target with masked cycles: cell_id, column, measured, masked, cycles."""
-        return masked_summary(series)
 
     # ---- scaling -------------------------------------------------------------------------------------------------
     def fit(self, series: Sequence[Series], cuts: Sequence[int]) -> None:

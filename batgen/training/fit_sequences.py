@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
@@ -59,7 +58,6 @@ def fit_sequences(
         raise ConfigError("trainer: no finite validation loss. Look at the data, or try a smaller model.optim.lr.")
     model.load_state_dict(best.weights)
     model.to("cpu").eval()
-    torch.set_grad_enabled(True)
     return {
         "epochs": trainer.current_epoch,
         "best_epoch": best.epoch,

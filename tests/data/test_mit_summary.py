@@ -10,9 +10,9 @@ import scipy.io
 
 from batgen.data.schema import check_cell
 from batgen.data.sources.mit_charge_features import COLUMNS, align
-from batgen.data.sources.mit_qdlin import GRID_V, MitQdlin, crosswalk_ids, read_crosswalk
+from batgen.data.sources.mit_qdlin import GRID_V, MitQdlin, crosswalk_ids, plausible, read_crosswalk
 from batgen.data.sources.mit_summary import MitSummary
-from batgen.data.sources.qdv_features import FEATURES, delta_q_features, plausible, reference_index
+from batgen.data.sources.qdv_features import FEATURES, delta_q_features, reference_index
 from batgen.data.store import open_store
 from batgen.errors import ConfigError, DataError
 

@@ -16,6 +16,7 @@ from batgen.data.sources.mit_summary import MitSummary
 from batgen.data.store import Store, open_store
 from batgen.errors import ConfigError, DataError
 from batgen.preprocessing.cycle_sequences import CycleSequences
+from batgen.preprocessing.sequence_series import masked_summary
 from tests.data.fake_source import Fake, make_cell
 
 Q, R = "discharge_capacity_Ah", "internal_resistance_Ohm"
@@ -66,7 +67,7 @@ def test_masked_cycles_are_counted_and_reported(tmp_path: Path) -> None:
     series = [pre.series(store, f"cell{k}") for k in range(3)]
     assert [one.masked for one in series] == [{Q: 2}, {Q: 0}, {Q: 0}]
     row = {"cell_id": "cell0", "column": Q, "measured": 30, "masked": 2, "cycles": [12, 13]}
-    assert pre.masked_summary(series) == [row]
+    assert masked_summary(series) == [row]
     assert np.flatnonzero(np.isnan(series[0].columns[Q])).tolist() == [11, 12]
     assert series[0].cycle.tolist() == list(range(1, 31))
     assert made(outliers=None).series(store, "cell0").columns[Q][11] == 0.4

@@ -79,9 +79,7 @@ class MitQdlin:
 
     def _cell(self, row: dict, curves: np.ndarray, limit: int | None) -> Cell:
         numbers = np.arange(FIRST_CYCLE, FIRST_CYCLE + curves.shape[1])
-        with np.errstate(invalid="ignore"):
-            end, lowest = curves.max(axis=0), curves.min(axis=0)
-            good = (end >= END_AH[0]) & (end <= END_AH[1]) & (lowest >= LOWEST_AH)
+        good, end, lowest = plausible(curves), curves.max(axis=0), curves.min(axis=0)
         rejected = [
             Rejected(f"cycle {n}", f"glitch: Qd(V) runs from {a:.4g} to {b:.4g} Ah")
             for n, a, b in zip(numbers[~good], lowest[~good], end[~good], strict=True)
@@ -115,6 +113,14 @@ class MitQdlin:
             last_cycle=int(numbers[-1]),
         )
         return Cell(info, cycles, summary, rejected, "Ah and V as published (no current or time to check them by)")
+
+
+def plausible(curves: np.ndarray) -> np.ndarray:
+    """Which columns of Qd(V) (voltages, cycles), in Ah, can be discharges and no glitches: (cycles,) bool."""
+    with np.errstate(invalid="ignore"):
+        end, lowest = curves.max(axis=0), curves.min(axis=0)
+        good: np.ndarray = (end >= END_AH[0]) & (end <= END_AH[1]) & (lowest >= LOWEST_AH)
+    return good
 
 
 def read_crosswalk(table: Path) -> pd.DataFrame:

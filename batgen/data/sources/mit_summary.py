@@ -20,9 +20,17 @@ from batgen.data.cell import SUMMARY, Cell, CellInfo, Rejected
 from batgen.data.paths import source_folder
 from batgen.data.sources.mit import end_of_life
 from batgen.data.sources.mit_charge_features import COLUMNS, align, read_charge_features
-from batgen.data.sources.mit_qdlin import FIRST_CYCLE, LIFE_AH, NOMINAL_AH, crosswalk_ids, read_crosswalk, read_curves
+from batgen.data.sources.mit_qdlin import (
+    FIRST_CYCLE,
+    LIFE_AH,
+    NOMINAL_AH,
+    crosswalk_ids,
+    plausible,
+    read_crosswalk,
+    read_curves,
+)
 from batgen.data.sources.mit_trajectories import Trajectory, read_parts, read_trajectories
-from batgen.data.sources.qdv_features import FEATURES, delta_q_features, plausible, reference_index
+from batgen.data.sources.qdv_features import FEATURES, delta_q_features, reference_index
 from batgen.data.sources.smooth_delta_q import smooth_delta_q
 from batgen.errors import ConfigError, DataError
 

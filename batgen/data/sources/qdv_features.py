@@ -6,8 +6,6 @@ are taken of Q_k(V) - Q_10(V) for every k > 10, so that the feature of a cycle u
 
 import numpy as np
 
-from batgen.data.sources.mit_qdlin import END_AH, LOWEST_AH
-
 FEATURES = (
     "delta_q_log10_var",
     "delta_q_log10_abs_min",
@@ -15,13 +13,6 @@ FEATURES = (
     "delta_q_skewness",
     "delta_q_kurtosis",
 )
-
-
-def plausible(curves: np.ndarray) -> np.ndarray:
-    """Which columns of Qd(V) (voltages, cycles), in Ah, can be discharges: the rule of `mit_qdlin`, (cycles,) bool."""
-    with np.errstate(invalid="ignore"):
-        end, lowest = curves.max(axis=0), curves.min(axis=0)
-        return (end >= END_AH[0]) & (end <= END_AH[1]) & (lowest >= LOWEST_AH)
 
 
 def reference_index(numbers: np.ndarray, good: np.ndarray, wanted: int) -> int | None:
