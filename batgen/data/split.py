@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batgen.data.samples import COLUMNS
 from batgen.errors import ConfigError, DataError
 
 PARTS = ("train", "val", "test")
@@ -28,7 +27,7 @@ _GROUP_COLUMN = {"cell": "cell_id", "policy": "policy"}
 class Split:
     """How to split. `seed` None takes the seed of the run; `by` is the column of kind `condition`."""
 
-    ACCEPTS = ("curves", "sequences")
+    ACCEPTS = ("curves", "sequences", "profiles")
 
     kind: str
     train: float
@@ -79,7 +78,7 @@ class Split:
     def _groups(self, samples: pd.DataFrame) -> np.ndarray:
         if self.column not in samples.columns:
             raise ConfigError(
-                f"split.by={self.column}: no such column of the samples; choose among {', '.join(COLUMNS)}."
+                f"split.by={self.column}: no such column of the samples; choose among {', '.join(samples.columns)}."
             )
         return samples[self.column].to_numpy()
 

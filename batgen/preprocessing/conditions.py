@@ -18,13 +18,20 @@ NUMERIC = {
     "soc": "fraction",
     "soh": "fraction",
     "nominal_capacity_Ah": "Ah",
+    "soh_change": "fraction",
     "ambient_degC": "degC",
+    "start_temperature_degC": "degC",
+    "start_temperature_change_degC": "degC",
+    "c_rate": "C",
+    "c_rate_rms": "C",
     "c1": "C",
     "q1": "fraction",
     "c2": "C",
 }
 CATEGORICAL = ("chemistry",)
-POSITIVE = ("eol", "ecl", "soc", "soh", "nominal_capacity_Ah", "c1", "c2", "q1")
+POSITIVE = ("eol", "ecl", "soh", "nominal_capacity_Ah", "c_rate", "c_rate_rms", "c1", "c2", "q1")
+#: An empty cell has a state of charge of zero.
+NOT_NEGATIVE = ("soc",)
 
 
 class Conditions:
@@ -72,6 +79,18 @@ class Conditions:
                 parts.append(table[name].to_numpy(np.float32))
         return np.stack(parts, axis=1) if parts else np.zeros((len(table), 0), np.float32)
 
+    def unseen(self, table: pd.DataFrame) -> list[str]:
+        """One sentence for every category among these rows that training never saw: its effect is not known."""
+        notes = []
+        for name, kinds in self.kinds.items():
+            for kind in sorted(set(table[name].astype(str)) - set(kinds)):
+                rows = int((table[name].astype(str) == kind).sum())
+                notes.append(
+                    f"{name}={kind} ({rows} rows) is not among the training data, which have {', '.join(kinds)}: the model "
+                    "cannot know its effect"
+                )
+        return notes
+
     def check(self, wanted: Mapping[str, Any]) -> list[str]:
         """Warnings for values outside what training saw. Raises ConfigError for an unknown name, wrong type or sign."""
         warnings = []
@@ -90,6 +109,8 @@ class Conditions:
                 raise ConfigError(f"{name}={value}: not a number. Give {name} in {NUMERIC[name]}.") from None
             if not np.isfinite(number) or (name in POSITIVE and number <= 0):
                 raise ConfigError(f"{name}={value}: must be a positive number ({NUMERIC[name]}).")
+            if name in NOT_NEGATIVE and number < 0:
+                raise ConfigError(f"{name}={value}: must not be negative ({NUMERIC[name]}).")
             if NUMERIC[name] == "fraction" and number > 1.2:
                 raise ConfigError(f"{name}={value}: {name} is a fraction. If this is percent, write {number / 100:g}.")
             if not self.low[name] <= number <= self.high[name]:

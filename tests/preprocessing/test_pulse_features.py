@@ -101,13 +101,13 @@ def test_battery_type_joins_the_conditions_where_there_are_several() -> None:
     np.testing.assert_allclose(made.encode(TABLE)[0], [0.05, 1.0, 0, 1, 1.0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["soc", "soh", "nominal_capacity_Ah"])
-def test_pulse_conditions_must_be_positive(name: str) -> None:
+@pytest.mark.parametrize(("name", "bad"), [("soc", -0.01), ("soh", 0), ("nominal_capacity_Ah", 0)])
+def test_pulse_conditions_must_be_positive(name: str, bad: float) -> None:
     made = Conditions([name])
     made.fit(TABLE)
     assert made.check({name: float(TABLE[name].median())}) == []
-    with pytest.raises(ConfigError, match="positive"):
-        made.check({name: 0})
+    with pytest.raises(ConfigError, match=r"positive|negative"):
+        made.check({name: bad})
 
 
 def test_a_condition_that_the_table_does_not_have() -> None:

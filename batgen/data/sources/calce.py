@@ -1,7 +1,7 @@
 """CALCE CS2 cells (University of Maryland; W. He et al., J. Power Sources 196, 10314 (2011)): 1.1 Ah LCO/graphite, prismatic.
 
 Charged with 0.5C to 4.2 V (a rest of two minutes) and at 4.2 V down to 50 mA, discharged with 1C to 2.7 V, at room
-temperature; nothing recorded that. Two forms, chosen by `form`, of which only sequences are made:
+temperature; nothing recorded that. Two forms, chosen by `form`; both give sequences, and raw also curves (without temperature):
 
 per_cycle: one CSV a cell, with columns cycle, capacity, SoH, resistance, CCCT, CVCT, of which these hold:
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batgen.data.cell import SUMMARY, Cell, CellInfo, Rejected
+from batgen.data.cell import SUMMARY, Cell, CellInfo, Cycle, Rejected
 from batgen.data.derived import (
     coulombic_efficiency,
     find_parts,
@@ -58,7 +58,7 @@ _TABLE = ("cycle", "capacity", "resistance", "CCCT", "CVCT")
 class Calce:
     """The cells below `folder`: `per_cycle/CELL.csv` (form per_cycle), or `CELL/CELL_month_day_year.xlsx` (form raw)."""
 
-    HOLDS = ("sequences",)
+    HOLDS = ("sequences", "profiles")
 
     name: str = "calce"
     folder: str = "calce_cs2"
@@ -75,16 +75,16 @@ class Calce:
     @property
     def version(self) -> int:
         """Raised whenever this reader changes what it yields."""
-        return 1
+        return 2
 
     def files(self) -> list[Path]:
         """The files of every cell. Raises DataError when there is none."""
         return [path for files in self._find().values() for path in files]
 
     def cells(self, cycles: int | None = None) -> Iterator[Cell]:
-        """Cells one at a time; there are no curves that `cycles` could limit."""
+        """Cells one at a time; raw ones with curves of cycles 1..`cycles` (all with None)."""
         for cell_id, files in self._find().items():
-            yield self._raw_cell(cell_id, files) if self.form == "raw" else self._table_cell(cell_id, files[0])
+            yield self._raw_cell(cell_id, files, cycles) if self.form == "raw" else self._table_cell(cell_id, files[0])
 
     def _find(self) -> dict[str, list[Path]]:
         folder = source_folder(self.folder)
@@ -121,7 +121,7 @@ class Calce:
         summary["cc_charge_time_s"], summary["cv_charge_time_s"] = table["CCCT"], table["CVCT"]
         return Cell(self._info(cell_id, summary), [], summary, rejected, "per cycle: Ah, Ohm, s as given")
 
-    def _raw_cell(self, cell_id: str, files: list[Path]) -> Cell:
+    def _raw_cell(self, cell_id: str, files: list[Path], limit: int | None) -> Cell:
         """A cell from its workbooks."""
         raw, rejected = read_cycles(files, _ON_C * self.nominal_capacity_Ah)
         units = check_current(
@@ -138,7 +138,24 @@ class Calce:
         rows = [self._row(number, cycle, rejected) for number, cycle in enumerate(raw, 1)]
         columns = [*SUMMARY, "discharge_c_rate"]
         summary = pd.DataFrame([row for row in rows if row], columns=columns)
-        return Cell(self._info(cell_id, summary), [], summary, rejected, units.note)
+        kept = [(number, cycle) for number, (cycle, row) in enumerate(zip(raw, rows, strict=True), 1) if row]
+        curves = [self._curves(number, cycle) for number, cycle in kept if limit is None or number <= limit]
+        return Cell(self._info(cell_id, summary), curves, summary, rejected, units.note)
+
+    def _curves(self, number: int, cycle: RawCycle) -> Cycle:
+        """The signals of one raw cycle; a charge that did not start from an empty cell is no part of it."""
+        on = _ON_C * self.nominal_capacity_Ah
+        charge, discharge = find_parts(cycle.current > on, cycle.current < -on)
+        if cycle.opens and cycle.charge[discharge[0]] < _FROM_EMPTY * cycle.discharge[-1]:
+            charge = (0, 0)
+        signals = {
+            "time_s": cycle.time - cycle.time[0],
+            "voltage_V": cycle.voltage,
+            "current_A": cycle.current,
+            "charge_capacity_Ah": cycle.charge,
+            "discharge_capacity_Ah": cycle.discharge,
+        }
+        return Cycle(number, {name: values.astype(np.float32) for name, values in signals.items()}, charge, discharge)
 
     def _row(self, number: int, cycle: RawCycle, rejected: list[Rejected]) -> dict[str, float] | None:
         """The row of one raw cycle; None, and an entry in `rejected`, where its discharge is truncated or absent."""

@@ -57,7 +57,7 @@ class Mit:
     default the packaged `batgen/data/files/mit_cells.csv`; a row whose cell the file doesn't have does nothing.
     """
 
-    HOLDS = ("curves", "sequences")
+    HOLDS = ("curves", "sequences", "profiles")
 
     name: str = "mit"
     folder: str = "mit"

@@ -35,7 +35,7 @@ class Nasa:
     The authors do not state the chemistry; `chemistry` is a guess of the literature and only a label here.
     """
 
-    HOLDS = ("curves", "sequences")
+    HOLDS = ("curves", "sequences", "profiles")
 
     name: str = "nasa"
     folder: str = "nasa_pcoe"

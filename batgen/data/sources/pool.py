@@ -18,7 +18,7 @@ from batgen.errors import ConfigError, DataError
 
 HELD = "sequences"
 #: What a data YAML says for models of curves is no argument of the source.
-_BESIDE = ("curves", "sequences")
+_BESIDE = ("curves", "sequences", "profiles")
 #: Curves of a member are not needed; a store that was built with more of them serves as well.
 _CURVES = 1
 READER = 1

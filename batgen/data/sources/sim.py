@@ -39,7 +39,7 @@ class Sim:
     Raises ConfigError when a standard deviation is negative.
     """
 
-    HOLDS = ("curves", "pulses", "sequences")
+    HOLDS = ("curves", "pulses", "sequences", "profiles")
 
     name: str = "sim"
     folder: str = ""

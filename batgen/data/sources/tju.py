@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batgen.data.cell import SUMMARY, Cell, CellInfo, Rejected
+from batgen.data.cell import SUMMARY, Cell, CellInfo, Cycle, Rejected
 from batgen.data.derived import (
     coulombic_efficiency,
     find_parts,
@@ -57,7 +57,7 @@ _STEP_C = 0.1
 class Tju:
     """The cells below `folder`, one CSV each, plain or gzip'd; ambient and C-rates are those of the file names."""
 
-    HOLDS = ("sequences",)
+    HOLDS = ("sequences", "profiles")
 
     name: str = "tju"
     folder: str = "tju_raw_cycling"
@@ -70,7 +70,7 @@ class Tju:
     @property
     def version(self) -> int:
         """Raised whenever this reader changes what it yields."""
-        return 1
+        return 2
 
     def files(self) -> list[Path]:
         """One file a cell, in order of name. Raises DataError when there is none."""
@@ -81,11 +81,11 @@ class Tju:
         return found
 
     def cells(self, cycles: int | None = None) -> Iterator[Cell]:
-        """Cells one at a time; there are no curves that `cycles` could limit."""
+        """Cells one at a time, with curves of cycles 1..`cycles` (all with None) and the summary of the whole record."""
         for path in self.files():
-            yield self._cell(path)
+            yield self._cell(path, cycles)
 
-    def _cell(self, path: Path) -> Cell:
+    def _cell(self, path: Path, limit: int | None) -> Cell:
         named = _NAME.fullmatch(path.name)
         assert named, path  # files() yields no other
         cell_id = path.name.removesuffix(".gz").removesuffix(".csv")
@@ -118,7 +118,13 @@ class Tju:
             discharge_c_rate=float(named["discharge"]),
             **eol_fields(summary["cycle"], capacity, self.eol_capacity_Ah, self.nominal_capacity_Ah),
         )
-        return Cell(info, [], summary, rejected, units.note)
+        whole = {int(row["cycle"]) for row in kept}
+        curves = [
+            _curves(n, rows, units.current_factor, units.time_factor)
+            for n, rows in groups
+            if n in whole and (limit is None or n <= limit)
+        ]
+        return Cell(info, curves, summary, rejected, units.note)
 
     def _row(
         self, number: int, rows: pd.DataFrame, to_A: float, to_s: float, rejected: list[Rejected]
@@ -126,8 +132,7 @@ class Tju:
         """The row of one cycle; None, and an entry in `rejected`, where its discharge is not there as a whole."""
         column = {name: rows[name].to_numpy() for name in COLUMNS}
         time, current, voltage = column["time"] * to_s, column["current"] * to_A, column["voltage"]
-        up = (column["control_mA"] > 0) | (column["control_V"] > 0)
-        down = column["control_mA"] < 0
+        up, down = _steps(rows)
         charge, discharge = find_parts(up, down)
         charge_Ah, discharge_Ah = float(column["charge"].max()) / 1000, float(column["discharge"].max()) / 1000
         end_V = float(voltage[discharge[1] - 1])
@@ -153,6 +158,26 @@ class Tju:
             "charge_time_s": time_under_s(time[: discharge[0]], up[: discharge[0]]),
             "discharge_c_rate": mean_current_A(time, current, down & (current < -smallest)) / self.nominal_capacity_Ah,
         }
+
+
+def _steps(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples (n,) belong to a charging and which to a discharging step."""
+    control_mA, control_V = rows["control_mA"].to_numpy(), rows["control_V"].to_numpy()
+    return (control_mA > 0) | (control_V > 0), control_mA < 0
+
+
+def _curves(number: int, rows: pd.DataFrame, to_A: float, to_s: float) -> Cycle:
+    """The signals of one cycle."""
+    charge, discharge = find_parts(*_steps(rows))
+    time = rows["time"].to_numpy() * to_s
+    signals = {
+        "time_s": time - time[0],
+        "voltage_V": rows["voltage"].to_numpy(),
+        "current_A": rows["current"].to_numpy() * to_A,
+        "charge_capacity_Ah": rows["charge"].to_numpy() / 1000,
+        "discharge_capacity_Ah": rows["discharge"].to_numpy() / 1000,
+    }
+    return Cycle(number, {name: values.astype(np.float32) for name, values in signals.items()}, charge, discharge)
 
 
 def _read(path: Path) -> pd.DataFrame:
