@@ -36,6 +36,18 @@ METRICS: dict[str, tuple[str | None, str]] = {
     "miscalibration_area_normal": ("1", "lower"),
     "sharpness": (None, "lower"),
     "crossing_rate": ("1", "lower"),
+    "energy_distance": ("1", "lower"),
+    "energy_score": ("1", "lower"),
+    "C2ST": ("1", "lower"),
+    "nearest_pair_ratio": ("1", "one"),
+    "marginal_distance": (None, "lower"),
+    "spectral_distance": ("dB", "lower"),
+    "flat_share": ("1", "lower"),
+    "repeat_share": ("1", "lower"),
+    "out_of_range_share": ("1", "lower"),
+    "pass_rate": ("1", "higher"),
+    "TSTR_MAE": (None, "lower"),
+    "permuted_ratio": ("1", "higher"),
 }
 
 _PULSE_VOLTAGE = re.compile(r"U\d+")
@@ -45,11 +57,12 @@ def unit_of(signal: str) -> str:
     """The unit at the end of a signal's name ("voltage_V" -> "V"); "mixed" for the Total.
 
     The names of the pulse table have none: its SOH is a fraction ("1"), its U1, U2, ... are in "V". Nor has a
-    coulombic efficiency, which is a fraction.
+    coulombic efficiency, which is a fraction; nor have a soh, a whole profile (its distances are in scales of its
+    signals) and several conditions joined by "+".
     """
     if signal == TOTAL:
         return "mixed"
-    if signal in ("SOH", "coulombic_efficiency"):
+    if signal in ("SOH", "soh", "coulombic_efficiency", "profile") or "+" in signal:
         return "1"
     return "V" if _PULSE_VOLTAGE.fullmatch(signal) else signal.rpartition("_")[2]
 
