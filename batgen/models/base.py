@@ -20,18 +20,37 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
+class ProfileScales:
+    """How profiles in x become physical: value = x * scale + centre (+ what is known beforehand), one pair a signal and a last
+    one for the log-duration.
+
+    step_s: seconds between points, None where the points of a profile are spread over its own duration; relative: what is
+    subtracted from the temperature ("none", "start", "reference"); part: "charge" or "discharge".
+    """
+
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    step_s: float | None
+    nominal_capacity_Ah: float
+    relative: str
+    part: str
+
+
+@dataclass(frozen=True)
 class DataShape:
     """What a model must know of the data to build its layers.
 
     x_shape: shape of one sample, without the batch; slices: signal names in the order of physical slices;
     cond_names: columns of `cond`, in order ("eol", "ecl", "c1", ..., or "chemistry=LFP" for one-hot columns); tokens: what
-    each element of x is, in numbers, where the preprocessing says so (pulse steps), else empty.
+    each element of x is, in numbers, where the preprocessing says so (pulse steps), else empty; profile: the scales of
+    profiles, None for other data.
     """
 
     x_shape: tuple[int, ...]
     slices: tuple[str, ...]
     cond_names: tuple[str, ...]
     tokens: tuple[tuple[float, ...], ...] = ()
+    profile: ProfileScales | None = None
 
     @property
     def x_size(self) -> int:
@@ -44,6 +63,17 @@ class Batch(NamedTuple):
     x: Tensor
     cond: Tensor
     cell: Tensor
+
+
+class ProfileBatch(NamedTuple):
+    """x (B, S + 1, P) scaled; cond (B, C) physical units; cell (B,) int64; base (B, S, P) in physical units and
+    base_duration_s (B,): what is known beforehand and was subtracted (divided out of the duration)."""
+
+    x: Tensor
+    cond: Tensor
+    cell: Tensor
+    base: Tensor
+    base_duration_s: Tensor
 
 
 class MaskedBatch(NamedTuple):
