@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from batgen.build import build
 from batgen.config import BESIDE, without
-from batgen.errors import CheckpointError
-from batgen.models.base import DataShape, restore
+from batgen.errors import CheckpointError, ConfigError
+from batgen.models.base import DataShape, ProfileScales, restore
 from batgen.models.sequence_base import SequenceShape
 from batgen.preprocessing.conditions import Conditions
 
@@ -25,7 +25,8 @@ VERSION = 1
 def data_shape(preprocessing: Any, conditions: Conditions) -> DataShape:
     """What a model must know of data that went through fitted preprocessing and conditions."""
     tokens = tuple(map(tuple, getattr(preprocessing, "tokens", ())))
-    return DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns, tokens)
+    profile = ProfileScales(**preprocessing.scales()) if preprocessing.PRODUCES == "profiles" else None
+    return DataShape(preprocessing.x_shape, preprocessing.slices, conditions.columns, tokens, profile)
 
 
 def sequence_shape(preprocessing: Any) -> SequenceShape:
@@ -48,7 +49,14 @@ class Trained:
     facts: dict[str, Any]
 
     def generate(self, cond: Tensor, n: int, seed: int = 0, **options: Any) -> np.ndarray:
-        """n draws for each row of cond (B, columns): physical curves (n, B, slices, points), the same for one seed."""
+        """n draws for each row of cond (B, columns): physical curves (n, B, slices, points), the same for one seed.
+
+        Raises ConfigError for profiles, which need to know where they start: `batgen.generate.generate` draws those.
+        """
+        if self.preprocessing.PRODUCES == "profiles":
+            raise ConfigError(
+                "A model of profiles: draw with batgen.generate.generate(run, conditions, n), not from here."
+            )
         generator = torch.Generator().manual_seed(seed)
         drawn = self.model.sample(cond, n, generator, **options)  # type: ignore[operator]
         curves: np.ndarray = self.preprocessing.inverse(drawn.numpy())
@@ -98,7 +106,7 @@ def load(path: str | Path) -> Trained:
     preprocessing = build(config["preprocessing"])
     preprocessing.load(content["preprocessing"])
     conditions = Conditions.from_state(content["conditions"])
-    sequences = hasattr(preprocessing, "shape")
+    sequences = preprocessing.PRODUCES == "sequences"
     shape = sequence_shape(preprocessing) if sequences else data_shape(preprocessing, conditions)
     model = build(without(config["model"], *BESIDE["model"]), shape=shape)
     restore(model, content["model"])

@@ -19,20 +19,20 @@ PROTOCOLS = ("honest", "paper", "both")
 #: Arguments that the program itself gives to what it builds; a config that sets one of them is refused.
 GIVEN = (
     (re.compile(r"model|evaluation\.baselines\.\w+"), {"shape"}),
-    (re.compile(r"model\.optim"), {"parameters"}),
+    (re.compile(r"model\.optim(\.generator|\.critic)?"), {"parameters"}),
     (re.compile(r"logger\.\w+"), {"folder", "name", "config"}),
 )
 #: What a dataset says of its curves, for the preprocessing.
 CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
 #: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
-SEQUENCES = frozenset(
-    ["targets", "inputs", "covariates", "statics", "capacity", "stride", "input_stride", "horizon", "cuts", "until"]
-) | {
-    "static_noise",
-    "static_dropout",
-}
+SEQUENCES = (
+    "targets", "inputs", "covariates", "statics", "capacity", "stride", "input_stride", "horizon", "cuts", "until",
+    "static_noise", "static_dropout",
+)  # fmt: skip
+#: What a dataset says of its profiles, for preprocessing, split and evaluation.
+PROFILES = ("part", "signals", "conditions", "blocks", "apart", "folds", "run", "relative", "peak_after_s")
 #: Nodes whose children are all built: each needs a _target_.
-COLLECTIONS = ("callbacks", "logger", "evaluation.baselines")
+COLLECTIONS = ("callbacks", "logger", "evaluation.baselines", "model.physics")
 #: A dataset within a pool of datasets.
 _MEMBER = re.compile(r"^data\.sources\.\w+$")
 #: What `finetune` says: the run to start from, what of its models is trained, whose scaler is used.
@@ -42,7 +42,7 @@ FINETUNE = {
     "scaler": ("source", "refit"),
 }
 #: Nodes that belong to a part of the config without being an argument of its target.
-BESIDE = {"model": {"optim", "recipe", "recipes"}, "data": {"curves", "sequences"}}
+BESIDE = {"model": {"optim", "recipe", "recipes", "physics"}, "data": {"curves", "sequences", "profiles"}}
 
 
 @dataclass
@@ -125,10 +125,11 @@ def _loose_ends(cfg: DictConfig) -> Iterator[str]:
     """Keys in places that no signature guards, and nodes that a model cannot do without."""
     for name in COLLECTIONS:
         for key, child in (OmegaConf.select(cfg, name) or {}).items():
-            if not isinstance(child, DictConfig) or "_target_" not in child:
+            taken_out = child is None and name == "model.physics"
+            if not taken_out and (not isinstance(child, DictConfig) or "_target_" not in child):
                 yield f"{name}.{key}: must be a node with a _target_, such as {name}.{key}._target_=package.module.Class."
     yield from _finetune(cfg)
-    for node, known in (("curves", CURVES), ("sequences", SEQUENCES)):
+    for node, known in (("curves", CURVES), ("sequences", SEQUENCES), ("profiles", PROFILES)):
         for key in cfg.data.get(node) or {}:
             if key not in known:
                 yield f"data.{node}.{key}: unknown key{did_you_mean(str(key), known)}"
@@ -137,7 +138,8 @@ def _loose_ends(cfg: DictConfig) -> Iterator[str]:
     recipes, variant = cfg.model.get("recipes"), cfg.model.get("variant")
     if recipes is not None and variant not in recipes:
         yield f"model.variant={variant}: unknown variant{did_you_mean(str(variant), recipes)}"
-    if "loss" in signature(cfg.model._target_).methods and not cfg.model.get("optim"):
+    trained = signature(cfg.model._target_).methods & {"loss", "critic_loss"}
+    if trained and not cfg.model.get("optim"):
         yield "model.optim: this model is trained by gradient and needs an optimiser. Leave model.optim as it is."
 
 
@@ -150,8 +152,8 @@ def _finetune(cfg: DictConfig) -> Iterator[str]:
         if choices is not None and given not in choices:
             yield f"finetune.{key}={given}: it must be one of {', '.join(choices)}."
     made = signature(cfg.preprocessing._target_).constants.get("PRODUCES", "")
-    if cfg.finetune.get("run") is not None and made != "sequences":
-        yield f"finetune.run: only forecasters of sequences start from another run, not models of {made}. Leave it out."
+    if cfg.finetune.get("run") is not None and made not in ("sequences", "profiles"):
+        yield f"finetune.run: models of sequences and profiles start from another run, not those of {made}. Leave it out."
 
 
 def validate(cfg: DictConfig) -> None:

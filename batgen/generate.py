@@ -16,6 +16,7 @@ from batgen import checkpoint
 from batgen.errors import CheckpointError, ConfigError
 from batgen.evaluation.rows import unit_of
 from batgen.files import replacing
+from batgen.generate_profiles import balanced_start, draw_profiles, gaps
 from batgen.preprocessing.conditions import NUMERIC
 
 FORMATS = (".h5", ".csv", ".parquet")
@@ -68,12 +69,18 @@ def _seed(part: str) -> int:
 
 
 def generate(
-    run: str | Path, conditions: Mapping[str, Any], n: int = 1, seed: int = 0, prior: str | None = None
+    run: str | Path,
+    conditions: Mapping[str, Any],
+    n: int = 1,
+    seed: int = 0,
+    prior: str | None = None,
+    cell: str | None = None,
 ) -> Generated:
     """n cycles (pulse tests) drawn from the prior of the run's model at `conditions`, e.g. {"eol": 800, "ecl": 50}.
 
     A condition that is left out takes the value of the training row nearest to those given. prior: for pulse tests, what
-    is assumed beyond the training SOCs (None: "slope" where the model has it). Raises ConfigError for an unknown condition
+    is assumed beyond the training SOCs (None: "slope" where the model has it). cell: for profiles that continue a cell's
+    first records, which cell. Raises ConfigError for an unknown condition
     or one of the wrong type or sign, CheckpointError for a run without a usable model. Values outside the training range
     are noted.
     """
@@ -83,16 +90,27 @@ def generate(
     trained = checkpoint.load(path)
     notes = trained.conditions.check(conditions)
     row, filled = _complete(trained, conditions)
+    pulses, profiles = (kind == trained.preprocessing.PRODUCES for kind in ("pulses", "profiles"))
+    if profiles:
+        notes += gaps(trained, conditions)
+        if (start := balanced_start(trained, row, conditions)) is not None:
+            name = start.partition("=")[0]
+            filled = [f for f in filled if not f.startswith(f"{name}=")]
+            notes.append(f"{start}: the ambient, and what the training cells had above it at the start")
+    elif cell is not None:
+        raise ConfigError(f"cell={cell}: only runs of profiles take a cell. Leave it out.")
     if filled:
         notes.append(f"not given, taken from the nearest training cycle: {', '.join(filled)}")
-    pulses = trained.preprocessing.PRODUCES == "pulses"
     if prior is not None and not pulses:
         raise ConfigError(f"prior={prior}: only runs of pulse tests take a prior. Leave it out.")
     options = {"prior": prior or ("slope" if trained.model.has_density else "none")} if pulses else {}
-    curves = trained.generate(torch.from_numpy(row)[None], n, seed, **options)[:, 0]
-    slices = trained.preprocessing.slices
-    curves = curves[..., None] if pulses else curves  # a voltage of a pulse test is a signal of one point
-    signals = {s: curves[:, [i for i, o in enumerate(slices) if o == s]].mean(1) for s in dict.fromkeys(slices)}
+    if profiles:
+        signals = draw_profiles(trained, row, n, seed, cell)
+    else:
+        curves = trained.generate(torch.from_numpy(row)[None], n, seed, **options)[:, 0]
+        slices = trained.preprocessing.slices
+        curves = curves[..., None] if pulses else curves  # a voltage of a pulse test is a signal of one point
+        signals = {s: curves[:, [i for i, o in enumerate(slices) if o == s]].mean(1) for s in dict.fromkeys(slices)}
     names = dict(zip(trained.conditions.columns, map(float, row), strict=True))
     facts = trained.facts
     provenance = {
@@ -107,9 +125,9 @@ def generate(
         "seed": seed,
     }
     grid, axis = ("point", np.zeros(1)) if pulses else trained.preprocessing.axis()
-    if pulses:
+    if "fold" in facts:
         provenance |= {"trained_as": facts["fold"], **options}
-    elif "time_s" not in signals:
+    if "time_s" not in signals and not pulses:
         notes.append(f"this run's curves carry no time (preprocessing.layout=video); their points lie on: {grid}")
     return Generated(signals, names, grid, axis, notes, provenance)
 

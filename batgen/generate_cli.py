@@ -7,15 +7,17 @@ from batgen.config import did_you_mean
 from batgen.errors import ConfigError
 from batgen.preprocessing.conditions import CATEGORICAL, NUMERIC
 
-USAGE = """python scripts/generate.py run=DIR CONDITION=VALUE ... [n=1] [seed=0] [prior=slope] [out=curves.h5]
+USAGE = """python scripts/generate.py run=DIR CONDITION=VALUE ... [n=1] [seed=0] [prior=slope] [cell=ID] [out=curves.h5]
 
-Draws n cycles or pulse tests from the model of a finished run and writes them in physical units (.h5, .csv or .parquet).
-Conditions: eol, ecl (cycles), soc, soh (fractions), ambient_degC, c1, c2 (C-rate), q1 (fraction), chemistry,
-nominal_capacity_Ah; which of them a run knows is in its config.yaml. Those left out take the values of the nearest training
-row. Pulse runs hold one model a case and fold: run=DIR/honest-seed0/models/NAME.ckpt picks one; prior (none, slope,
-latent_scaling) says what is assumed beyond the training SOCs.
+Draws n cycles, profiles or pulse tests from the model of a finished run and writes them in physical units (.h5, .csv or
+.parquet). Conditions: eol, ecl (cycles), soc, soh (fractions), ambient_degC, start_temperature_degC, c_rate, c_rate_rms, c1,
+c2 (C-rate), q1 (fraction), chemistry, nominal_capacity_Ah; which of them a run knows is in its config.yaml. Those left out
+take the values of the nearest training row.
+Profile runs hold one model a fold, pulse runs one a case and fold: run=DIR/honest-seed0/models/NAME.ckpt picks one.
+cell=ID: the cell whose first records profiles continue, in runs with preprocessing.relative=reference.
+prior (none, slope, latent_scaling): what pulse runs assume beyond the training SOCs.
 Example: python scripts/generate.py run=outputs/2026-11-20/09-00-00_rcvae_sim eol=800 ecl=50 n=100 out=curves.h5"""
-OWN = ("run", "n", "seed", "prior", "out")
+OWN = ("run", "n", "seed", "prior", "cell", "out")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -41,7 +43,8 @@ def main(argv: Sequence[str]) -> None:
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"out={out}: the ending decides the format; use one of {', '.join(FORMATS)}.")
     conditions = {k: v for k, v in words.items() if k not in OWN}
-    made = generate(Path(words["run"]), conditions, _whole(words, "n", 1), _whole(words, "seed", 0), words.get("prior"))
+    own = {key: words[key] for key in ("prior", "cell") if key in words}
+    made = generate(Path(words["run"]), conditions, _whole(words, "n", 1), _whole(words, "seed", 0), **own)
     write(out, made)
     for note in made.notes:
         print(f"note: {note}")

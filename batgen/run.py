@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from batgen import config, curve_run, pulse_run, sequence_run
+from batgen import config, curve_run, profile_run, pulse_run, sequence_run
 from batgen.build import build, signature
 from batgen.console import console
 from batgen.errors import CheckpointError
@@ -19,7 +19,12 @@ from batgen.processes import main_process
 from batgen.provenance import provenance
 
 #: What a run does with its data is read from what the preprocessing PRODUCES.
-_FAMILIES: dict[str, Any] = {"curves": curve_run, "pulses": pulse_run, "sequences": sequence_run}
+_FAMILIES: dict[str, Any] = {
+    "curves": curve_run,
+    "profiles": profile_run,
+    "pulses": pulse_run,
+    "sequences": sequence_run,
+}
 
 
 @dataclass

@@ -18,7 +18,7 @@ class NearestNeighbours(nn.Module):
     the k neighbours are k different cells, each with the cycle that fits best. 0 sets no limit.
     """
 
-    ACCEPTS = ("curves",)
+    ACCEPTS = ("curves", "profiles")
     REQUIRES = ()
 
     curves: Tensor

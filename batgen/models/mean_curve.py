@@ -12,7 +12,7 @@ class MeanCurve(nn.Module):
     spread of the data, so that the CRPS is that of the climatology and not that of a single line.
     """
 
-    ACCEPTS = ("curves",)
+    ACCEPTS = ("curves", "profiles")
     REQUIRES = ()
 
     curves: Tensor

@@ -18,9 +18,10 @@ class PcaGaussian(nn.Module):
 
     B are `components` principal components of the training curves; W is their ridge regression on the standardised
     conditions, squares and products q(c); L L' is the covariance of the residual coefficients, e ~ N(0, 1).
+    Without `noise` every draw is the regression alone, e = 0.
     """
 
-    ACCEPTS = ("curves",)
+    ACCEPTS = ("curves", "profiles")
     REQUIRES = ()
 
     centre: Tensor
@@ -34,12 +35,15 @@ class PcaGaussian(nn.Module):
         *,
         components: int = 20,
         alphas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        noise: bool = True,
     ) -> None:
         super().__init__()
         if components < 1:
             raise ConfigError(f"model.components={components} must be at least 1.")
+        self.title = "pca_gaussian" if noise else "pca_ridge"
         self.shape = shape
         self.components = components
+        self.noise = noise
         self.alphas = tuple(alphas)
         self.standardise = Standardise(shape.cond_names)
         self.register_buffer("centre", torch.zeros(shape.x_size))
@@ -64,5 +68,7 @@ class PcaGaussian(nn.Module):
     def sample(self, cond: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, B, *x_shape), scaled."""
         scores = predict(quadratic(self.standardise(cond)), self.weights)
-        noise = normal((n, len(cond), len(self.factor)), self.factor, generator)
-        return (self.centre + (scores + noise @ self.factor.T) @ self.basis).unflatten(-1, self.shape.x_shape)
+        scores = scores.repeat(n, 1, 1)
+        if self.noise:
+            scores = scores + normal((n, len(cond), len(self.factor)), self.factor, generator) @ self.factor.T
+        return (self.centre + scores @ self.basis).unflatten(-1, self.shape.x_shape)

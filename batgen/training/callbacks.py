@@ -62,11 +62,14 @@ class EpochTable(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         scores = {k: float(v) for k, v in trainer.callback_metrics.items()}
         self.rows.append({"epoch": float(trainer.current_epoch), **scores})
-        if time.monotonic() - self._written > 5:
-            self.write()
+        self.write_sometimes()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.write()
+
+    def write_sometimes(self) -> None:
+        if time.monotonic() - self._written > 5:
+            self.write()
 
     def write(self) -> None:
         if not main_process():
@@ -126,7 +129,7 @@ class EpochBar(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if self._bar is not None:
-            shown = ("train/loss", "val/loss", "val/crps", "val/mae")
+            shown = ("train/loss", "val/loss", "val/crps", "val/mae", "train/critic_loss", "val/energy_score")
             scores = "  ".join(
                 f"{k} {float(v):.4g}" for k in shown if (v := trainer.callback_metrics.get(k)) is not None
             )

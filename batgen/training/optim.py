@@ -15,3 +15,13 @@ def adamw(
 ) -> torch.optim.Optimizer:
     """AdamW in its fused form: one kernel for all parameters, on CPU and GPU alike."""
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2), fused=True)
+
+
+def adam(
+    parameters: Iterable[nn.Parameter], lr: float = 3e-4, beta1: float = 0.0, beta2: float = 0.9
+) -> torch.optim.Optimizer:
+    """Adam as adversarial training wants it: little or no momentum (Gulrajani et al. 2017, algorithm 1).
+
+    Not fused: a fused optimiser undoes the scaling of float16 gradients by itself, after they were clipped.
+    """
+    return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), foreach=True)

@@ -1,0 +1,78 @@
+"""What GANs of profiles share: conditions as the networks see them, generated profiles, draws in chunks."""
+
+import torch
+from torch import Tensor, nn
+
+from batgen.errors import ConfigError
+from batgen.models.base import DataShape
+from batgen.models.layers.conditions import Standardise
+from batgen.models.layers.draw import normal
+
+#: Rows that are generated at once: the states of an LSTM over 64 steps are 64 times as large as what it returns.
+_CHUNK = 4096
+
+
+class Conditioner(nn.Module):
+    """(B, C) physical conditions -> (B, C) standardised; with noise of `jitter` standard deviations while training.
+
+    A few cells differ in every condition: without noise a network learns cells by heart instead of what conditions do.
+    One-hot columns stay as they are.
+    """
+
+    def __init__(self, shape: DataShape, jitter: float) -> None:
+        super().__init__()
+        if jitter < 0:
+            raise ConfigError(f"model.jitter={jitter} must be 0 or more (in standard deviations of a condition).")
+        self.jitter = jitter
+        self.standardise = Standardise(shape.cond_names)
+        self.numeric = [float("=" not in name) for name in shape.cond_names]
+
+    def fit(self, cond: Tensor) -> None:
+        self.standardise.fit(cond)
+
+    def forward(self, cond: Tensor, noisy: bool = False) -> Tensor:
+        z: Tensor = self.standardise(cond)
+        if not noisy or not self.jitter:
+            return z
+        # a condition that is constant in training stays the zero that it is
+        varies = z.new_tensor(self.numeric) * (self.standardise.inverse_std > 0)
+        return z + self.jitter * varies * torch.randn_like(z)
+
+
+def within(x: Tensor, shape: DataShape) -> Tensor:
+    """x with zeros behind the end that its own duration says, where points are seconds apart; else x itself.
+
+    What a critic must not look at: measured profiles are held there at their last value, generated ones are anything.
+    """
+    scales = shape.profile
+    if scales is None or scales.step_s is None:
+        return x
+    duration = (x[:, -1, 0].detach() * scales.scale[-1] + scales.centre[-1]).exp()
+    steps = torch.arange(x.shape[-1], device=x.device)
+    mask = ((steps - 0.5) * scales.step_s <= duration[:, None]).to(x.dtype)
+    return torch.cat([x[:, :-1] * mask[:, None], x[:, -1:]], dim=1)
+
+
+def pinned(x: Tensor, shape: DataShape) -> Tensor:
+    """x with its temperature moved as a whole so that it begins at the start temperature, where that is known beforehand.
+
+    What is left of a measured profile after its start is subtracted begins at 0 exactly; a network would only come near.
+    """
+    scales = shape.profile
+    if scales is None or scales.relative == "none" or "temperature_degC" not in shape.slices:
+        return x
+    place = shape.slices.index("temperature_degC")
+    zero = -scales.centre[place] / scales.scale[place]
+    channels = list(x.unbind(1))
+    channels[place] = channels[place] - channels[place][:, :1] + zero
+    return torch.stack(channels, dim=1)
+
+
+@torch.no_grad()
+def draw_profiles(model: nn.Module, cond: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """(n, B, *x_shape) from `model.make(cond, noise, generator)`, in chunks; `model.noise` is the length of the noise."""
+    repeated = cond.repeat(n, 1)
+    noise = normal((len(repeated), model.noise), repeated, generator)  # type: ignore[arg-type]
+    pairs = zip(repeated.split(_CHUNK), noise.split(_CHUNK), strict=True)
+    made = [model.make(c, z, generator) for c, z in pairs]  # type: ignore[operator]
+    return torch.cat(made).unflatten(0, (n, len(cond)))

@@ -1,0 +1,240 @@
+"""The family of profile runs: prepare, train a model a fold, draw, score beside baselines, write what figures want."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+
+from batgen.build import build
+from batgen.config import without
+from batgen.console import Bar
+from batgen.data.profile_set import Drawn
+from batgen.errors import ConfigError
+from batgen.evaluation.c2st import blocks, c2st
+from batgen.evaluation.failures import out_of_range_share
+from batgen.evaluation.profile_rows import Truth, features, is_one_line, profile_rows
+from batgen.evaluation.profile_settings import ProfileEvaluation
+from batgen.evaluation.rows import metric_rows
+from batgen.files import write_json
+from batgen.processes import cores, main_process
+from batgen.profile_checks import checks_of, permutations, physics_rates, utility
+from batgen.profile_files import ProfileFile, rows_table, write_table
+from batgen.profile_part import Part, check_settings, new_model, prepare, train
+from batgen.profile_scoring import Tests, feature_table, sample_tests, shown_rows, tests_of, truth_of
+from batgen.report.profile_part import draw
+from batgen.report.profile_table import print_tables, to_markdown
+
+#: The classifier test needs so many profiles, and so many cells where its own folds are to be of whole cells.
+_FEWEST, _CELLS = 20, 5
+
+__all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_markdown"]
+
+
+def run_parts(
+    confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
+) -> list[dict[str, Any]]:
+    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(cores())
+    rows: list[dict[str, Any]] = []
+    for conf, folder in zip(confs, folders, strict=True):
+        part = prepare(conf, folder)
+        _announce(part, console)
+        train(part)
+        if main_process():
+            rows += _evaluate(part, console)
+    return rows
+
+
+def _announce(part: Part, console: Console) -> None:
+    conf, table = part.conf, part.profiles.table
+    preprocessing = part.members[0].preprocessing
+    kinds = ", ".join(sorted(set(table["protocol"])))
+    console.print(
+        f"[bold]{conf['protocol']}[/bold] protocol, seed {conf['seed']}: {len(table)} {preprocessing.part} profiles of "
+        f"{table['cell_id'].nunique()} cells ({kinds}); {part.kind} split, {len(part.members)} models"
+    )
+    for note in part.notes:
+        console.print(f"  note: {note}", style="yellow")
+
+
+def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
+    settings: ProfileEvaluation = build(part.conf["evaluation"])
+    seed, tests = int(part.conf["seed"]), tests_of(part)
+    table = part.profiles.table.iloc[tests.rows].reset_index(drop=True)
+    after = settings.after_s(part.members[0].preprocessing.part)
+    truth = truth_of(part, tests, after, seed)
+    checks = {}
+    for member in part.members:
+        checks[member.name], more = checks_of(part, member)
+        part.notes += [note for note in more if note not in part.notes]
+    rows, tables = _measured_rows(part, tests, truth, checks, settings, seed), []
+    measured = truth.features()
+    kept = shown_rows(tests, table, settings.keep_rows)
+    methods: dict[str, Any] = {part.title: None, **without(settings.baselines, part.title)}
+    with (
+        ProfileFile(part.folder / "profiles.h5", part, tests, settings, kept) as file,
+        Bar(console, "scoring", len(methods) + 2) as advance,
+    ):
+        for name, node in methods.items():
+            role = "baseline" if node is not None else "model"
+            try:
+                drawn = sample_tests(part, tests, _model_of(part, node), settings.draws, seed)
+            except ConfigError as error:  # a baseline that these data or conditions do not allow
+                if node is None:
+                    raise
+                part.notes.append(f"baseline {name} left out: {error}")
+                continue
+            one = is_one_line(drawn)
+            made = features(drawn.curves, drawn.duration_s, drawn.mask, drawn.time_s, drawn.signals, after)
+            tables.append(feature_table(name, role, tests, table, measured, made, one))
+            file.method(name, role, drawn, settings.keep_draws)
+            rows += _method_rows(part, tests, truth, drawn, {"role": role, "method": name}, checks, settings, seed)
+            advance(1)
+        rows += _use_rows(part, tests, settings, seed)
+        advance(1)
+        write_table(part.folder / "train_rows.csv", file.training())
+        file.sweeps(settings.sweep, seed)
+        advance(1)
+    write_table(part.folder / "features.csv", pd.concat(tables, ignore_index=True))
+    write_table(part.folder / "rows.csv", rows_table(part, tests))
+    notes = list(dict.fromkeys(part.notes))
+    rows = [{**row, "note": row.get("note", "")} for row in rows]
+    facts = {member.name: member.facts for member in part.members}
+    write_json(part.folder / "metrics.json", {"rows": rows, "training": facts, "notes": notes})
+    return rows
+
+
+def _model_of(part: Part, node: Any) -> Any:
+    """The trained model of a member, or a baseline fitted to what the member was trained on."""
+    if node is None:
+        return lambda member: member.trained
+    seed = int(part.conf["seed"])
+    return lambda member: new_model(node, member.shape, part.batch(member, member.known), seed).eval()
+
+
+def _measured_rows(
+    part: Part, tests: Tests, truth: Truth, checks: Any, settings: ProfileEvaluation, seed: int
+) -> list[dict[str, Any]]:
+    """What measured test profiles score themselves: physics, and a measured neighbour in the place of draws."""
+    rows = []
+    for name in tests.sets():
+        places = np.flatnonzero(tests.test_set == name)
+        base = {
+            **part.context,
+            "role": "measured",
+            "method": "measured",
+            "test_set": name,
+            "n": len(places),
+            "floor": None,
+        }
+        for check, rate in physics_rates(part, tests, checks, None, places).items():
+            rows += metric_rows("pass_rate", {check: rate}, base)
+    return rows
+
+
+def _method_rows(
+    part: Part, tests: Tests, truth: Truth, drawn: Drawn, who: dict[str, str], checks: Any,
+    settings: ProfileEvaluation, seed: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    rows = []
+    for name in tests.sets():
+        places = np.flatnonzero(tests.test_set == name)
+        own = Drawn(drawn.curves[:, places], drawn.duration_s[:, places], drawn.signals, drawn.step_s)
+        real = truth.take(places)
+        context = {**part.context, **who, "test_set": name}
+        base = {**context, "n": len(places), "floor": None}
+        rows += profile_rows(real, own, context, seed)
+        limits = _limits(truth)
+        outside = out_of_range_share(own.curves, own.signals, limits, own.mask)
+        rows += metric_rows("out_of_range_share", {"profile": outside}, base)
+        for check, rate in physics_rates(part, tests, checks, drawn, places).items():
+            rows += metric_rows("pass_rate", {check: rate}, base)
+        if settings.c2st:
+            rows += _c2st_rows(part, tests, places, real, own, base, seed)
+    return rows
+
+
+def _limits(truth: Truth) -> dict[str, tuple[float, float]]:
+    """What no profile should leave: the range of the training profiles, half of it wider on either side."""
+    low, high = truth.train.min((0, 2)), truth.train.max((0, 2))
+    margin = 0.5 * (high - low)
+    return {name: (float(low[k] - margin[k]), float(high[k] + margin[k])) for k, name in enumerate(truth.signals)}
+
+
+def _c2st_rows(
+    part: Part, tests: Tests, places: np.ndarray, real: Truth, own: Drawn, base: dict[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """The classifier test on one draw a row, fold by fold (a cell held out in one fold is a measured neighbour in others).
+
+    Its own folds are of whole cells where a fold tests several, else of blocks of cycles. `real` and `own` are of `places`.
+    """
+    table = part.profiles.table.iloc[tests.rows[places]]
+    cells, cycles = table["cell_id"].to_numpy(str), blocks(table["ecl"].to_numpy())
+    measured = real.vectors(real.curves, real.duration_s)
+    near = real.vectors(real.neighbour.curves, real.neighbour.duration_s)
+    made = real.vectors(own.curves[0], own.duration_s[0])
+    found = []
+    for fold in dict.fromkeys(tests.fold[places].tolist()):
+        rows = np.flatnonzero(tests.fold[places] == fold)
+        groups = cells[rows]
+        if len(np.unique(groups)) < _CELLS:
+            groups = np.array([f"{cell} {block}" for cell, block in zip(cells[rows], cycles[rows], strict=True)])
+        if len(rows) < _FEWEST or len(np.unique(groups)) < 2:
+            continue
+        told = (c2st(measured[rows], other[rows], groups, groups, seed) for other in (made, near))
+        found.append((len(rows), *told))
+    if not found:
+        return []
+    weight, value, floor = np.array(found).T
+    about = {**base, "floor": float(np.average(floor, weights=weight))}
+    return metric_rows("C2ST", {"profile": float(np.average(value, weights=weight))}, about)
+
+
+def _use_rows(part: Part, tests: Tests, settings: ProfileEvaluation, seed: int) -> list[dict[str, Any]]:
+    """What the generated profiles are good for, and what each condition does."""
+    rows = []
+    places = np.flatnonzero(tests.test_set != "apart")
+    base = {**part.context, "test_set": tests.sets()[0], "n": len(places), "floor": None}
+    roles = {
+        "generated": ("model", part.title),
+        "measured": ("measured", "measured"),
+        "constant": ("baseline", "constant"),
+    }
+    if part.profiles.table["soh"].notna().all():
+        for name, value in utility(part, tests, places, "soh", seed).items():
+            role, method = roles[name]
+            rows += metric_rows("TSTR_MAE", {"soh": value}, {**base, "role": role, "method": method})
+    if settings.permutations and part.members[0].conditions.names:
+        found = pd.concat(
+            permutations(part, m, tests.rows[np.intersect1d(tests.of(m), places)], settings, seed) for m in part.members
+        )
+        write_table(part.folder / "permutation.csv", found)
+        main = found[found["metric"] == found["metric"].iloc[0]]
+        for block, own in main.groupby("block", sort=False):
+            across = own[own["how"] == "across"]  # a fold whose test cells share a protocol can only permute within it
+            own = across if len(across) else own
+            ratio = float(own["value"].mean() / own["unpermuted"].mean())
+            learnt = own["learnt"].mode().iloc[0]
+            context = {
+                **base,
+                "role": "model",
+                "method": part.title,
+                "n": int(own["n"].sum()),
+                "note": f"learnt: {learnt}",
+            }
+            rows += metric_rows("permuted_ratio", {str(block): ratio}, context)
+    return rows
+
+
+def score(rows: list[dict[str, Any]]) -> float:
+    """Energy score of the model on held-out rows, mean over parts."""
+    found = [
+        r["value"] for r in rows if (r["role"], r["metric"]) == ("model", "energy_score") and r["test_set"] != "apart"
+    ]
+    return sum(found) / len(found) if found else float("nan")
