@@ -22,9 +22,14 @@ CHOICES = [
 
 
 #: What the names of experiments of other families begin with.
-FAMILIES = {"pulse_": "pulses", "seq_": "sequences"}
+FAMILIES = {"pulse_": "pulses", "seq_": "sequences", "profile_": "profiles"}
 #: A model of each family: curves is the default's.
-BESIDE = {"curves": [], "pulses": ["model=cross_attention_cvae"], "sequences": ["model=seq2seq_quantile"]}
+BESIDE = {
+    "curves": [],
+    "pulses": ["model=cross_attention_cvae"],
+    "sequences": ["model=seq2seq_quantile"],
+    "profiles": ["model=wgan_gp"],
+}
 
 
 def _beside(choice: str) -> list[str]:
@@ -121,9 +126,9 @@ def test_what_a_forecaster_refuses(typed: str, message: str) -> None:
         check()
 
 
-def test_only_forecasters_start_from_another_run() -> None:
+def test_models_of_curves_start_from_no_other_run() -> None:
     config.validate(overrides.compose(["model=seq2seq_quantile", "finetune.run=somewhere"], CONF))
-    with pytest.raises(ConfigError, match="finetune.run: only forecasters of sequences"):
+    with pytest.raises(ConfigError, match="finetune.run: models of sequences and profiles start"):
         config.validate(overrides.compose(["model=rcvae", "finetune.run=somewhere"], CONF))
 
 

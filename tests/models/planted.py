@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from batgen.models.base import Batch, DataShape
+from batgen.models.cgan import CGAN
 from batgen.models.knn import NearestNeighbours
 from batgen.models.mean_curve import MeanCurve
 from batgen.models.nearest_copy import NearestCopy
 from batgen.models.pca_gaussian import PcaGaussian
 from batgen.models.pointwise_ridge import PointwiseRidge
+from batgen.models.protocol_mean import ProtocolMean
 from batgen.models.rcvae import RCVAE
 from batgen.models.rcvae_continuous import RCVAEContinuous
+from batgen.models.wgan_gp import WganGp
 
 COND = ("eol", "ecl", "c1", "q1", "c2")
 SHAPE = DataShape((2, 12), ("voltage_V", "temperature_degC"), COND)
@@ -24,6 +27,12 @@ SMALL: dict[str, Callable[[DataShape], nn.Module]] = {
     "knn": lambda shape: NearestNeighbours(shape, neighbours=3),
     "pointwise_ridge": PointwiseRidge,
     "pca_gaussian": lambda shape: PcaGaussian(shape, components=4),
+    "pca_ridge": lambda shape: PcaGaussian(shape, components=4, noise=False),
+    "protocol_mean": lambda shape: ProtocolMean(shape, by_cycle=False),
+    "protocol_cycle_mean": ProtocolMean,
+    "vanilla_gan": lambda shape: CGAN(shape, conditional=False, noise=4, hidden=8),
+    "cgan": lambda shape: CGAN(shape, noise=4, hidden=8),
+    "wgan_gp": lambda shape: WganGp(shape, noise=4, hidden=8, critic_hidden=8),
     "rcvae": lambda shape: RCVAE(shape, hidden=16, latent=4, embedding=12, layers=3),
     "rcvae_without_embedding": lambda shape: RCVAE(shape, hidden=16, latent=4, layers=3, remove="embedding"),
     "rcvae_continuous": lambda shape: RCVAEContinuous(

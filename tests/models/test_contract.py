@@ -14,6 +14,8 @@ from batgen.models.base import Batch, restore
 from tests.models.planted import SHAPE, SMALL, drawn, fitted, planted
 
 AUTOENCODERS = ("rcvae", "rcvae_without_embedding", "rcvae_continuous")
+#: What a preprocessing PRODUCES; a baseline may take several.
+FAMILIES = {"curves", "pulses", "sequences", "profiles"}
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
 
@@ -92,10 +94,10 @@ def test_yaml_names_every_argument_and_no_other(path):
     known = signature(node["_target_"])
     keys = set(node) - {"defaults", "_target_", *BESIDE["model"]}
     assert keys == set(known.names) - {"shape"}
-    assert known.constants["ACCEPTS"] in (("curves",), ("pulses",), ("sequences",))
-    assert ("REQUIRES" in known.constants) == (known.constants["ACCEPTS"] != ("sequences",)), (
-        "forecasters have no conditions"
-    )
+    accepts = known.constants["ACCEPTS"]
+    assert len(set(accepts)) == len(accepts) > 0
+    assert set(accepts) <= FAMILIES
+    assert ("REQUIRES" in known.constants) == (accepts != ("sequences",)), "forecasters have no conditions"
 
 
 def test_models_have_no_state_outside_state_dict(build, data):
