@@ -188,7 +188,7 @@ def test_runs_one_cannot_start_from(
 
 
 def test_another_family_does_not_start_from_a_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="only forecasters of sequences start from another run"):
+    with pytest.raises(ConfigError, match="models of sequences and profiles start from another run"):
         run(tmp_path / "run", "model=rcvae", "data=sim", "finetune.run=somewhere")
 
 

@@ -18,8 +18,8 @@ class WganGp(nn.Module):
     generator (Yazici et al. 2019).
 
     Critic: E D(G(z, c), c) - E D(x, c) + penalty E (|grad D(x^, c)| - 1)^2 with x^ between measured and generated profiles
-    of one condition; generator: -E D(G(z, c), c). The gradient is that of all points of the signals and of the log-duration,
-    which enters D once.
+    of one condition; generator: -E D(G(z, c), c). Distances are those of x, in which the log-duration is a channel like the
+    signals: it counts as much as one of them does, not as much as one point.
 
     Args:
         thermal: generate the residual of the temperature over a thermal model fitted to the training cells ("hybrid"):
@@ -120,9 +120,7 @@ class WganGp(nn.Module):
             mix = torch.rand(len(real), 1, 1, device=real.device)
             between = (mix * real + (1 - mix) * fake).requires_grad_()
             (slope,) = torch.autograd.grad(self.critic(between, cond).sum(), between, create_graph=True)
-            # The last channel is one number repeated: its slopes along the points are parts of one derivative.
-            squared = slope[:, :-1].square().sum((1, 2)) + slope[:, -1].sum(1).square()
-            return ((squared + 1e-12).sqrt() - 1.0).square().mean()
+            return ((slope.square().sum((1, 2)) + 1e-12).sqrt() - 1.0).square().mean()
 
     def generator_loss(self, batch: ProfileBatch) -> tuple[Tensor, Tensor]:
         """The loss, and the profiles (B, *x_shape) that it judged: physics losses look at them too."""

@@ -19,19 +19,21 @@ class AdversarialTraining:
         retrain   as disjoint to find the number of steps, then a fresh model on training and validation cells for that
                   many: with a handful of cells each one counts;
         last      no validation: all steps, on all cells.
-    val_draws: profiles drawn a validation row. gradient_clip: largest norm of a gradient, null for none. precision and
-    strategy as Lightning has them; several devices take `batch_size` profiles each. save_every_s: at most so many seconds
-    of work are lost when a run is killed.
+    choose_from: the first step that may be chosen. Before, an unfinished generator may be the nearer to a validation cell that is
+    unlike the training cells, by the very blur that it has not yet lost. val_draws: profiles drawn a validation row.
+    gradient_clip: largest norm of a gradient, null for none. precision and strategy as Lightning has them; several devices take
+    `batch_size` profiles each. save_every_s: at most so many seconds of work are lost when a run is killed.
     """
 
     ACCEPTS = ("profiles",)
 
-    steps: int = 800
+    steps: int = 300
     batch_size: int = 64
     balance: float = 0.5
     choose: str = "retrain"
     monitor: str = "val/energy_score"
-    validate_every: int = 50
+    choose_from: int = 150
+    validate_every: int = 25
     val_draws: int = 16
     log_every: int = 10
     gradient_clip: float | None = None
@@ -45,6 +47,8 @@ class AdversarialTraining:
         for key in ("steps", "batch_size", "validate_every", "log_every", "devices"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"trainer.{key}: {getattr(self, key)} must be 1 or more.")
+        if self.choose_from < 1:
+            raise ConfigError(f"trainer.choose_from: {self.choose_from} must be 1 or more.")
         if self.val_draws < 2:
             raise ConfigError(f"trainer.val_draws: {self.val_draws} must be 2 or more: one draw has no spread.")
         if not 0 <= self.balance <= 1:
@@ -66,6 +70,11 @@ class AdversarialTraining:
     @property
     def epochs(self) -> int:
         return -(-self.steps // self.epoch_steps)
+
+    @property
+    def first_choice(self) -> int:
+        """The epoch from which on one may be chosen; the last one at the latest."""
+        return min(-(-self.choose_from // self.epoch_steps), self.epochs) - 1
 
     def on(self, device: str | None) -> "AdversarialTraining":
         """These settings on the root knob `device`. Raises ConfigError when trainer and device contradict each other."""

@@ -17,13 +17,13 @@ from batgen.processes import main_process
 
 
 class BestWeights(Callback):
-    """Remembers the weights of the best epoch, and stops when `patience` epochs brought nothing better.
+    """Remembers the weights of the best epoch from `first` on, and stops when `patience` epochs brought nothing better.
 
     They live in memory and in this callback's state, so that they are part of every resume checkpoint.
     """
 
-    def __init__(self, monitor: str, patience: int):
-        self.monitor, self.patience = monitor, patience
+    def __init__(self, monitor: str, patience: int, first: int = 0):
+        self.monitor, self.patience, self.first = monitor, patience, first
         self.best = float("inf")
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
@@ -34,7 +34,7 @@ class BestWeights(Callback):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or trainer.current_epoch < self.first:
             return
         score = float(trainer.callback_metrics[self.monitor])
         if score < self.best:

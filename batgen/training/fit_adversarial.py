@@ -69,7 +69,7 @@ def _stage(
     model = job.new_model(train)
     suffix = f"{job.name}_search" if stage == "search" else job.name
     table = HealthTable(job.folder / f"health_{suffix}.csv")
-    best = BestWeights(settings.monitor, settings.epochs + 1)
+    best = BestWeights(settings.monitor, settings.epochs + 1, settings.first_choice)
     last = job.folder / f"last_{job.name}_{stage or 'train'}.ckpt"
     callbacks: list[Callback] = [
         EpochBar(" ".join((job.name, stage)).strip()),

@@ -18,7 +18,7 @@ def adamw(
 
 
 def adam(
-    parameters: Iterable[nn.Parameter], lr: float = 3e-4, beta1: float = 0.0, beta2: float = 0.9
+    parameters: Iterable[nn.Parameter], lr: float = 1e-3, beta1: float = 0.0, beta2: float = 0.9
 ) -> torch.optim.Optimizer:
     """Adam as adversarial training wants it: little or no momentum (Gulrajani et al. 2017, algorithm 1).
 

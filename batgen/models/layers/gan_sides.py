@@ -47,10 +47,25 @@ def within(x: Tensor, shape: DataShape) -> Tensor:
     scales = shape.profile
     if scales is None or scales.step_s is None:
         return x
+    mask = torch.arange(x.shape[-1], device=x.device) <= _end(x, shape)[:, None]
+    return torch.cat([x[:, :-1] * mask[:, None].to(x.dtype), x[:, -1:]], dim=1)
+
+
+def held(x: Tensor, shape: DataShape) -> Tensor:
+    """x with its last value before the end that its own duration says held from there on, where points are seconds apart."""
+    if shape.profile is None or shape.profile.step_s is None:
+        return x
+    steps = torch.minimum(torch.arange(x.shape[-1], device=x.device), _end(x, shape)[:, None])
+    return x.gather(2, steps[:, None].expand_as(x))
+
+
+def _end(x: Tensor, shape: DataShape) -> Tensor:
+    """(B,) number of the last point within the duration (half a step of grace)."""
+    scales = shape.profile
+    assert scales is not None
+    assert scales.step_s is not None
     duration = (x[:, -1, 0].detach() * scales.scale[-1] + scales.centre[-1]).exp()
-    steps = torch.arange(x.shape[-1], device=x.device)
-    mask = ((steps - 0.5) * scales.step_s <= duration[:, None]).to(x.dtype)
-    return torch.cat([x[:, :-1] * mask[:, None], x[:, -1:]], dim=1)
+    return (duration / scales.step_s + 0.5).floor().clamp(0, x.shape[-1] - 1).long()
 
 
 def pinned(x: Tensor, shape: DataShape) -> Tensor:
@@ -70,9 +85,12 @@ def pinned(x: Tensor, shape: DataShape) -> Tensor:
 
 @torch.no_grad()
 def draw_profiles(model: nn.Module, cond: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
-    """(n, B, *x_shape) from `model.make(cond, noise, generator)`, in chunks; `model.noise` is the length of the noise."""
+    """(n, B, *x_shape) from `model.make(cond, noise, generator)`, in chunks; `model.noise` is the length of the noise.
+
+    Behind its end a profile is held at its last value, as measured ones are.
+    """
     repeated = cond.repeat(n, 1)
     noise = normal((len(repeated), model.noise), repeated, generator)  # type: ignore[arg-type]
     pairs = zip(repeated.split(_CHUNK), noise.split(_CHUNK), strict=True)
-    made = [model.make(c, z, generator) for c, z in pairs]  # type: ignore[operator]
+    made = [held(model.make(c, z, generator), model.shape) for c, z in pairs]  # type: ignore[operator, arg-type]
     return torch.cat(made).unflatten(0, (n, len(cond)))

@@ -33,7 +33,6 @@ class ConvCritic(nn.Module):
 
     def __init__(self, channels: int, points: int, conditions: int, hidden: int, projection: bool) -> None:
         super().__init__()
-        # The last channel of x is constant: as one number beside the features it counts once and not `points` times.
         layers: list[nn.Module] = []
         width = points
         for inputs, outputs in pairwise((channels, hidden, hidden, hidden)):
@@ -51,7 +50,9 @@ class ConvCritic(nn.Module):
         position: Tensor = self.position  # type: ignore[assignment]
         seen = torch.cat([x[:, :-1], position.to(x.dtype).expand(len(x), 1, -1)], dim=1)
         features = self.features(self.conv(seen).flatten(1))
-        features = self.dense(torch.cat([features, cond, x[:, -1:].mean(2)], dim=1))
+        # The last channel is one number repeated: its coordinate along that direction of x, which is as long as a signal's.
+        duration = x[:, -1:].mean(2) * x.shape[2] ** 0.5
+        features = self.dense(torch.cat([features, cond, duration], dim=1))
         return _judge(features, cond, self.last, self.project)
 
 
