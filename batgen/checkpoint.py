@@ -92,7 +92,15 @@ def load(path: str | Path) -> Trained:
         raise CheckpointError(f"{path}: no such checkpoint. A finished part of a run folder holds a model.ckpt.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({type(error).__name__}). Train again, or take another copy."
         ) from None

@@ -213,14 +213,15 @@ def _misfits(cfg: DictConfig) -> Iterator[str]:
             f"{made or 'nothing known'}. Use another dataset, or a model for this one (README.md says which goes with which)."
         )
     for group in ("model", "split", "trainer", "evaluation"):
-        target = cfg[group]._target_
-        accepts = signature(target).constants.get("ACCEPTS", ())
+        accepts = signature(target := cfg[group]._target_).constants.get("ACCEPTS", ())
         if made not in accepts:
             remedy = "preprocessing" if group == "model" else group
             yield (
                 f"{remedy}: {cfg.preprocessing._target_} makes {made or 'nothing known'}, but {target} takes "
                 f"{' or '.join(accepts) or 'nothing'}. Leave {remedy} out: the model picks its own."
             )
+            if group == "model":
+                return  # what the model picked for itself is not at fault
 
 
 def seeds(cfg: DictConfig) -> list[Any]:

@@ -4,11 +4,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from batgen import checkpoint
 from batgen.checkpoint import Trained
+from batgen.data.profile_split import Fold
 from batgen.errors import CheckpointError, ConfigError
+from batgen.forecast_notes import listed
 
 #: What of a config decides the shape of the weights, or what they mean.
 _KEPT = {
@@ -47,6 +50,20 @@ def pretrained(conf: dict[str, Any], fold: str) -> Trained | None:
             f"finetune.train={conf['finetune']['train']}: a generator and its critic learn together. Use all."
         )
     return trained
+
+
+def seen_before(conf: dict[str, Any], fold: Fold, cell_id: np.ndarray) -> list[str]:
+    """A sentence on the tested cells that the model of `finetune.run` for this fold learnt from; none where there are none.
+
+    cell_id: (N,) of all profiles.
+    """
+    source = pretrained(conf, fold.name)
+    tested = {str(cell) for rows in fold.tests.values() for cell in cell_id[rows]}
+    if source is None or not (same := sorted(tested & set(source.facts["train_cells"]))):
+        return []
+    return [
+        f"{fold.name}: finetune.run learnt from test {listed(same)}, from other cycles perhaps: these are not unseen"
+    ]
 
 
 @lru_cache(maxsize=8)

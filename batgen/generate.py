@@ -16,7 +16,7 @@ from batgen import checkpoint
 from batgen.errors import CheckpointError, ConfigError
 from batgen.evaluation.rows import unit_of
 from batgen.files import replacing
-from batgen.generate_profiles import balanced_start, draw_profiles, gaps
+from batgen.generate_profiles import balanced_start, draw_profiles, gaps, of_cell
 from batgen.preprocessing.conditions import NUMERIC
 
 FORMATS = (".h5", ".csv", ".parquet")
@@ -89,8 +89,11 @@ def generate(
     path = find_checkpoint(Path(run))
     trained = checkpoint.load(path)
     notes = trained.conditions.check(conditions)
-    row, filled = _complete(trained, conditions)
     pulses, profiles = (kind == trained.preprocessing.PRODUCES for kind in ("pulses", "profiles"))
+    known = of_cell(trained, conditions, cell) if profiles else {}
+    if known:
+        notes.append(f"as in the first records of {cell}: {', '.join(f'{k}={v:g}' for k, v in known.items())}")
+    row, filled = _complete(trained, {**conditions, **known})
     if profiles:
         notes += gaps(trained, conditions)
         if (start := balanced_start(trained, row, conditions)) is not None:

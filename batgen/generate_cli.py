@@ -50,8 +50,9 @@ def main(argv: Sequence[str]) -> None:
         print(f"note: {note}")
     count, points = next(iter(made.signals.values())).shape
     names = list(made.signals)
+    kind = "profiles" if "trained_as" in made.provenance else "cycles"  # one model a fold: never of cycles
     what = (
-        f"cycles x {points} points ({', '.join(names)})" if points > 1 else f"pulse tests ({names[0]} to {names[-1]})"
+        f"{kind} x {points} points ({', '.join(names)})" if points > 1 else f"pulse tests ({names[0]} to {names[-1]})"
     )
     print(f"{count} synthetic {what} -> {out}")
 

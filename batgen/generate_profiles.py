@@ -44,6 +44,17 @@ def draw_profiles(trained: Trained, row: np.ndarray, n: int, seed: int, cell: st
     return signals
 
 
+def of_cell(trained: Trained, given: Mapping[str, Any], cell: str | None) -> dict[str, float]:
+    """How the cell that profiles continue was run: ambient and currents of its first records, where the run knows them as
+    conditions and they are not given. Any other ambient or current would be that of another cell."""
+    reference = trained.preprocessing.references.get(cell)
+    if reference is None:
+        return {}
+    names = [name for name in ("ambient_degC", "c_rate", "c_rate_rms") if name in trained.conditions.columns]
+    values = {name: float(getattr(reference, name)) for name in names if name not in given}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
 def balanced_start(trained: Trained, row: np.ndarray, given: Mapping[str, Any]) -> str | None:
     """Where the ambient is given and the start temperature is not, set that in `row` to the ambient plus what training cells
     had above it: any other start would be out of balance. Returns "name=value" of what was set, else None."""
@@ -56,8 +67,13 @@ def balanced_start(trained: Trained, row: np.ndarray, given: Mapping[str, Any]) 
 
 
 def gaps(trained: Trained, given: Mapping[str, Any]) -> list[str]:
-    """A note on each given number that lies within the training range, but far from every training value."""
+    """A note where the model ignores what is given, and on each given number within the training range that lies far from
+    every training value."""
     table, notes = trained.train_table.numpy(), []
+    if given and trained.config["model"].get("conditional") is False:
+        notes.append(
+            "this model ignores its conditions (model.conditional=false): only where profiles start follows them"
+        )
     for name, value in given.items():
         if name in trained.conditions.kinds or name not in trained.conditions.columns:
             continue

@@ -105,7 +105,7 @@ def permutations(part: Part, member: Member, rows: np.ndarray, settings: Profile
     found = []
     metrics = {"peak_temperature_MAE": peak_error} if "temperature_degC" in chosen.signals else {}
     for metric, error in {**metrics, "energy_score": score}.items():
-        noise = float(np.std([np.nanmean(error(cond, seed + 1 + k)) for k in range(4)], ddof=1))
+        noise = 2 * float(np.std([np.nanmean(error(cond, seed + 1 + k)) for k in range(4)], ddof=1))
         protocol = chosen.table["protocol"].to_numpy(str)
         blocks = blocks_of(member, settings)
         for row in permutation_rows(error, cond, blocks, protocol, noise, seed, settings.permutations):

@@ -66,7 +66,7 @@ class ProfileFile:
             group["draw_duration_s"] = drawn.duration_s[:keep_draws, self.kept].T
 
     def training(self) -> pd.DataFrame:
-        """Some training rows of all folds, each record once; returns what train_rows.csv says of them."""
+        """Some training rows of the first fold, whose model the sweeps are of; returns what train_rows.csv says of them."""
         first = self.part.members[0].known
         rows = first[np.unique(np.linspace(0, len(first) - 1, min(_TRAIN_ROWS, len(first))).round().astype(int))]
         chosen = self.part.profiles.take(rows)

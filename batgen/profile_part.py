@@ -21,7 +21,7 @@ from batgen.data.profile_split_json import from_json, to_json
 from batgen.data.store import Store, open_store
 from batgen.errors import ConfigError
 from batgen.files import write_json
-from batgen.finetune_profiles import pretrained, take_scales, take_weights
+from batgen.finetune_profiles import pretrained, seen_before, take_scales, take_weights
 from batgen.models.base import DataShape, ProfileBatch
 from batgen.models.layers.physical import PhysicalView, physical_view
 from batgen.preprocessing.conditions import Conditions
@@ -85,18 +85,17 @@ class Part:
         return str(getattr(model, "title", self.conf["model"]["_target_"].rpartition(".")[0].rpartition(".")[2]))
 
     def batch(self, member: Member, rows: np.ndarray) -> ProfileBatch:
-        """The rows as the member's model sees them."""
-        chosen = self.profiles.take(rows)
-        return batch_of(member.preprocessing, member.conditions, chosen)
+        """The rows as the member's model sees them; cells have one number in all batches, so that these can be joined."""
+        cells = pd.factorize(self.profiles.table["cell_id"])[0].astype(np.int64)[rows]
+        return batch_of(member.preprocessing, member.conditions, self.profiles.take(rows), cells)
 
     def view(self, member: Member, rows: np.ndarray) -> PhysicalView:
         """The rows in physical units, for physics checks."""
         return view_of(self.batch(member, rows), member.shape)
 
 
-def batch_of(preprocessing: Any, conditions: Conditions, profiles: ProfileSet) -> ProfileBatch:
+def batch_of(preprocessing: Any, conditions: Conditions, profiles: ProfileSet, cells: np.ndarray) -> ProfileBatch:
     """Measured profiles as tensors: scaled x, conditions and what is known beforehand in physical units."""
-    cells = pd.factorize(profiles.table["cell_id"])[0].astype(np.int64)
     return ProfileBatch(
         torch.from_numpy(preprocessing.transform(profiles)),
         torch.from_numpy(conditions.encode(profiles.table)),
@@ -109,16 +108,6 @@ def batch_of(preprocessing: Any, conditions: Conditions, profiles: ProfileSet) -
 def view_of(batch: ProfileBatch, shape: DataShape) -> PhysicalView:
     """A batch in physical units."""
     return physical_view(batch.x, batch.cond, batch.base, batch.base_duration_s, shape)
-
-
-def check_settings(conf: dict[str, Any]) -> None:
-    """Build what costs nothing, so that a wrong value is refused before data are read or anything is trained."""
-    build(conf["trainer"]).on(conf["device"])
-    build(conf["split"])
-    build(conf["preprocessing"])
-    build(conf["evaluation"])
-    for node in physics_nodes(conf).values():
-        build(node)
 
 
 def prepare(conf: dict[str, Any], folder: Path) -> Part:
@@ -136,14 +125,21 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
         folds = make_folds(split, profiles.table, conf["seed"])
     folds = [_ungiven(fold, profiles.table) for fold in folds]
     members = [_member(conf, reader, profiles, fold) for fold in folds]
-    notes += [fold.note for fold in folds if fold.note]
-    constant = sorted({name for member in members for name in member.preprocessing.constant})
-    for name in constant:
+    for fold in folds:
+        notes += [fold.note] * bool(fold.note) + seen_before(conf, fold, profiles.table["cell_id"].to_numpy())
+    for name in sorted({name for member in members for name in member.preprocessing.constant}):
         notes.append(f"condition {name} is constant in the training data: what it does cannot be learnt")
+    new_physics(conf, _known(profiles, members[0]), members[0].shape)  # refuses what these data do not allow
     if not saved.is_file() and main_process():  # only now: a run that is refused leaves no split that claims the folder
         folder.mkdir(parents=True, exist_ok=True)
         write_json(saved, to_json(split, profiles.table, folds, conf["seed"]))
     return Part(conf, folder, store, profiles, members, list(dict.fromkeys(notes)), split.kind)
+
+
+def _known(profiles: ProfileSet, member: Member) -> ProfileBatch:
+    """What the member is fitted to, all cells numbered 0."""
+    chosen = profiles.take(member.known)
+    return batch_of(member.preprocessing, member.conditions, chosen, np.zeros(len(chosen), dtype=np.int64))
 
 
 def _ungiven(fold: Fold, table: pd.DataFrame) -> Fold:
@@ -163,11 +159,13 @@ def _member(conf: dict[str, Any], reader: Any, profiles: ProfileSet, fold: Fold)
     conditions.fit(known.table)
     for name, rows in fold.tests.items():
         if unseen := conditions.unseen(profiles.table.iloc[rows]):
-            raise ConfigError(f"{fold.name}, test {name}: {'; '.join(unseen)}")
+            raise ConfigError(f"{fold.name}, test {name}: {unseen[0]}. Leave it out of preprocessing.conditions.")
     source = pretrained(conf, fold.name)
     if source is not None and conf["finetune"]["scaler"] == "source":
         take_scales(preprocessing, source)
-    return Member(fold, preprocessing, conditions, checkpoint.data_shape(preprocessing, conditions), None, {})
+    shape = checkpoint.data_shape(preprocessing, conditions)
+    build(without(conf["model"], *BESIDE["model"]), shape=shape)  # a model that cannot be of these data is refused here
+    return Member(fold, preprocessing, conditions, shape, None, {})
 
 
 def train(part: Part) -> None:

@@ -24,15 +24,28 @@ from batgen.files import write_json
 from batgen.processes import cores, main_process
 from batgen.profile_checks import checks_of, permutations, physics_rates, utility
 from batgen.profile_files import ProfileFile, rows_table, write_table
-from batgen.profile_part import Part, check_settings, new_model, prepare, train
+from batgen.profile_part import Part, new_model, physics_nodes, prepare, train
 from batgen.profile_scoring import Tests, feature_table, sample_tests, shown_rows, tests_of, truth_of
 from batgen.report.profile_part import draw
 from batgen.report.profile_table import print_tables, to_markdown
 
 #: The classifier test needs so many profiles, and so many cells where its own folds are to be of whole cells.
+Floors = dict[tuple[str, str], float]  # of the classifier test, by test set and fold
 _FEWEST, _CELLS = 20, 5
+#: Protocols that the first line of a run names.
+_NAMED = 8
 
 __all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_markdown"]
+
+
+def check_settings(conf: dict[str, Any]) -> None:
+    """Build what costs nothing, so that a wrong value is refused before data are read or anything is trained."""
+    build(conf["trainer"]).on(conf["device"])
+    for group in ("split", "preprocessing", "evaluation"):
+        build(conf[group])
+    for name, node in physics_nodes(conf).items():
+        if (weight := build(node).weight) < 0:
+            raise ConfigError(f"model.physics.{name}.weight={weight}: it must be 0 or more.")
 
 
 def run_parts(
@@ -54,10 +67,12 @@ def run_parts(
 def _announce(part: Part, console: Console) -> None:
     conf, table = part.conf, part.profiles.table
     preprocessing = part.members[0].preprocessing
-    kinds = ", ".join(sorted(set(table["protocol"])))
+    kinds = sorted(set(table["protocol"]))
+    named = "; ".join(kinds[:_NAMED]) + ("; ..." if len(kinds) > _NAMED else "")
+    models = "one model" if len(part.members) == 1 else f"{len(part.members)} models"
     console.print(
         f"[bold]{conf['protocol']}[/bold] protocol, seed {conf['seed']}: {len(table)} {preprocessing.part} profiles of "
-        f"{table['cell_id'].nunique()} cells ({kinds}); {part.kind} split, {len(part.members)} models"
+        f"{table['cell_id'].nunique()} cells ({named}); {part.kind} split, {models}"
     )
     for note in part.notes:
         console.print(f"  note: {note}", style="yellow")
@@ -73,8 +88,8 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     for member in part.members:
         checks[member.name], more = checks_of(part, member)
         part.notes += [note for note in more if note not in part.notes]
-    rows, tables = _measured_rows(part, tests, truth, checks, settings, seed), []
-    measured = truth.features()
+    rows, tables = _measured_rows(part, tests, checks), []
+    measured, floors = truth.features(), Floors()
     kept = shown_rows(tests, table, settings.keep_rows)
     methods: dict[str, Any] = {part.title: None, **without(settings.baselines, part.title)}
     with (
@@ -94,7 +109,7 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
             made = features(drawn.curves, drawn.duration_s, drawn.mask, drawn.time_s, drawn.signals, after)
             tables.append(feature_table(name, role, tests, table, measured, made, one))
             file.method(name, role, drawn, settings.keep_draws)
-            rows += _method_rows(part, tests, truth, drawn, {"role": role, "method": name}, checks, settings, seed)
+            rows += _method_rows(part, tests, truth, drawn, {"role": role, "method": name}, checks, settings, floors)
             advance(1)
         rows += _use_rows(part, tests, settings, seed)
         advance(1)
@@ -118,21 +133,13 @@ def _model_of(part: Part, node: Any) -> Any:
     return lambda member: new_model(node, member.shape, part.batch(member, member.known), seed).eval()
 
 
-def _measured_rows(
-    part: Part, tests: Tests, truth: Truth, checks: Any, settings: ProfileEvaluation, seed: int
-) -> list[dict[str, Any]]:
-    """What measured test profiles score themselves: physics, and a measured neighbour in the place of draws."""
+def _measured_rows(part: Part, tests: Tests, checks: Any) -> list[dict[str, Any]]:
+    """What measured test profiles score themselves, where that is not 0 by definition: physics."""
     rows = []
     for name in tests.sets():
         places = np.flatnonzero(tests.test_set == name)
-        base = {
-            **part.context,
-            "role": "measured",
-            "method": "measured",
-            "test_set": name,
-            "n": len(places),
-            "floor": None,
-        }
+        who = {"role": "measured", "method": "measured", "test_set": name}
+        base = {**part.context, **who, "n": len(places), "floor": None}
         for check, rate in physics_rates(part, tests, checks, None, places).items():
             rows += metric_rows("pass_rate", {check: rate}, base)
     return rows
@@ -140,9 +147,9 @@ def _measured_rows(
 
 def _method_rows(
     part: Part, tests: Tests, truth: Truth, drawn: Drawn, who: dict[str, str], checks: Any,
-    settings: ProfileEvaluation, seed: int,
+    settings: ProfileEvaluation, floors: Floors,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    rows = []
+    rows, seed = [], int(part.conf["seed"])
     for name in tests.sets():
         places = np.flatnonzero(tests.test_set == name)
         own = Drawn(drawn.curves[:, places], drawn.duration_s[:, places], drawn.signals, drawn.step_s)
@@ -156,7 +163,7 @@ def _method_rows(
         for check, rate in physics_rates(part, tests, checks, drawn, places).items():
             rows += metric_rows("pass_rate", {check: rate}, base)
         if settings.c2st:
-            rows += _c2st_rows(part, tests, places, real, own, base, seed)
+            rows += _c2st_rows(part, tests, places, real, own, base, floors)
     return rows
 
 
@@ -168,27 +175,32 @@ def _limits(truth: Truth) -> dict[str, tuple[float, float]]:
 
 
 def _c2st_rows(
-    part: Part, tests: Tests, places: np.ndarray, real: Truth, own: Drawn, base: dict[str, Any], seed: int
+    part: Part, tests: Tests, places: np.ndarray, real: Truth, own: Drawn, base: dict[str, Any], floors: Floors
 ) -> list[dict[str, Any]]:
     """The classifier test on one draw a row, fold by fold (a cell held out in one fold is a measured neighbour in others).
 
-    Its own folds are of whole cells where a fold tests several, else of blocks of cycles. `real` and `own` are of `places`.
+    Its own folds are of whole cells where a fold tests several that it was not trained on, else of blocks of cycles. `real` and
+    `own` are of `places`; `floors` keeps what measured neighbours score, which is the same for every method.
     """
+    seed = int(part.conf["seed"])
     table = part.profiles.table.iloc[tests.rows[places]]
     cells, cycles = table["cell_id"].to_numpy(str), blocks(table["ecl"].to_numpy())
     measured = real.vectors(real.curves, real.duration_s)
     near = real.vectors(real.neighbour.curves, real.neighbour.duration_s)
     made = real.vectors(own.curves[0], own.duration_s[0])
-    found = []
+    found, members = [], {member.name: member for member in part.members}
     for fold in dict.fromkeys(tests.fold[places].tolist()):
         rows = np.flatnonzero(tests.fold[places] == fold)
-        groups = cells[rows]
-        if len(np.unique(groups)) < _CELLS:
+        groups, known = cells[rows], members[fold].known
+        within = bool(np.isin(groups, part.profiles.table["cell_id"].to_numpy(str)[known]).any())
+        if within or len(np.unique(groups)) < _CELLS:
             groups = np.array([f"{cell} {block}" for cell, block in zip(cells[rows], cycles[rows], strict=True)])
         if len(rows) < _FEWEST or len(np.unique(groups)) < 2:
             continue
-        told = (c2st(measured[rows], other[rows], groups, groups, seed) for other in (made, near))
-        found.append((len(rows), *told))
+        key = (base["test_set"], fold)
+        if key not in floors:
+            floors[key] = c2st(measured[rows], near[rows], groups, groups, seed)
+        found.append((len(rows), c2st(measured[rows], made[rows], groups, groups, seed), floors[key]))
     if not found:
         return []
     weight, value, floor = np.array(found).T
@@ -211,12 +223,13 @@ def _use_rows(part: Part, tests: Tests, settings: ProfileEvaluation, seed: int) 
             role, method = roles[name]
             rows += metric_rows("TSTR_MAE", {"soh": value}, {**base, "role": role, "method": method})
     if settings.permutations and part.members[0].conditions.names:
-        found = pd.concat(
-            permutations(part, m, tests.rows[np.intersect1d(tests.of(m), places)], settings, seed) for m in part.members
-        )
+        tested = [(m, tests.rows[np.intersect1d(tests.of(m), places)]) for m in part.members]
+        found = pd.concat(permutations(part, m, own, settings, seed) for m, own in tested if len(own))
         write_table(part.folder / "permutation.csv", found)
         main = found[found["metric"] == found["metric"].iloc[0]]
         for block, own in main.groupby("block", sort=False):
+            varied = own[own["learnt"] != "constant"]  # a fold whose test cells are all alike in it cannot tell
+            own = varied if len(varied) else own
             across = own[own["how"] == "across"]  # a fold whose test cells share a protocol can only permute within it
             own = across if len(across) else own
             ratio = float(own["value"].mean() / own["unpermuted"].mean())

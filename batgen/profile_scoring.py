@@ -15,6 +15,8 @@ from batgen.models.base import ProfileBatch
 from batgen.profile_part import Member, Part
 
 ModelOf = Callable[[Member], nn.Module]
+#: Records of the tested cell itself, nearest in cycle, from which a measured neighbour is drawn.
+_NEAREST = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def sample(member: Member, model: nn.Module, batch: ProfileBatch, n: int, seed: 
     generator = torch.Generator().manual_seed(seed)
     x = model.sample(batch.cond, n, generator)  # type: ignore[operator]
     made: Drawn = member.preprocessing.inverse(x.numpy(), batch.base.numpy(), batch.base_duration_s.numpy())
-    return made
+    return made.held()
 
 
 def sample_tests(part: Part, tests: Tests, model_of: ModelOf, n: int, seed: int) -> Drawn:
@@ -67,8 +69,8 @@ def sample_tests(part: Part, tests: Tests, model_of: ModelOf, n: int, seed: int)
 
 
 def truth_of(part: Part, tests: Tests, after_s: float, seed: int) -> Truth:
-    """The measured test rows, with a measured neighbour of each: of a training cell of the same protocol at about the
-    same cycle (of another protocol, where no cell shares it)."""
+    """The measured test rows, with a measured neighbour of each: a training record of the same protocol at about the same
+    cycle, see `neighbours` (of another protocol, where no cell shares it)."""
     profiles, table = part.profiles, part.profiles.table
     chosen = profiles.take(tests.rows)
     rng = np.random.default_rng(seed)
@@ -87,15 +89,21 @@ def truth_of(part: Part, tests: Tests, after_s: float, seed: int) -> Truth:
 
 
 def neighbours(table: pd.DataFrame, rows: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each of `rows` one of `known` (n,): of a random cell of its protocol, the record nearest in cycle."""
-    protocol, cell, ecl = (table[name].to_numpy() for name in ("protocol", "cell_id", "ecl"))
+    """For each of `rows` one of `known` (n,): of a random cell of its protocol, the record nearest in cycle, and in soc where
+    it has several windows.
+
+    Where a split trains on cycles of the tested cell, one of the `_NEAREST` of that cell: another cell is told apart at sight.
+    """
+    protocol, cell, ecl, soc = (table[name].to_numpy() for name in ("protocol", "cell_id", "ecl", "soc"))
     found = np.empty(len(rows), dtype=np.int64)
     for i, row in enumerate(rows):
         same = known[protocol[known] == protocol[row]]
-        other = same[cell[same] != cell[row]]
-        pool = other if len(other) else same if len(same) else known
-        mine = pool[cell[pool] == rng.choice(np.unique(cell[pool].astype(str)))]
-        found[i] = mine[np.argmin(np.abs(ecl[mine] - ecl[row]))]
+        own = same[cell[same] == cell[row]]
+        pool = same if len(same) else known
+        mine = own if len(own) else pool[cell[pool] == rng.choice(np.unique(cell[pool].astype(str)))]
+        nearest = mine[np.lexsort((np.abs(soc[mine] - soc[row]), np.abs(ecl[mine] - ecl[row])))]
+        # not always the first: rows of one block would all get the record at its edge
+        found[i] = rng.choice(nearest[:_NEAREST]) if len(own) else nearest[0]
     return found
 
 

@@ -7,13 +7,15 @@ import torch
 
 from batgen.data.profile_set import Drawn
 from batgen.models.base import ProfileBatch
-from batgen.preprocessing.conditions import NUMERIC, POSITIVE
+from batgen.preprocessing.conditions import NOT_NEGATIVE, NUMERIC, POSITIVE
 from batgen.profile_part import Member, Part
 from batgen.profile_scoring import sample
 
-#: How far a sweep goes beyond the training range on either side, as a share of the range.
-BEYOND = 0.25
+#: Values beyond the training range on either side; the ends of the range are values too.
+_BEYOND = 2
 _DRAWS = 24
+#: One start said in two ways, as it is and over that of a cell's first records: they move together.
+_STARTS = ("start_temperature_degC", "start_temperature_change_degC")
 
 
 def sweep(
@@ -32,16 +34,22 @@ def sweep(
     spread = np.maximum(table.std(0), 1e-9)
     typical = int(np.argmin((np.abs(table - np.median(table, 0)) / spread).sum(1)))
     low, high = conditions.low[name], conditions.high[name]
-    values = np.linspace(low - BEYOND * (high - low), high + BEYOND * (high - low), count)
+    inside = max(count - 2 * _BEYOND, 2)
+    beyond = (high - low) / (inside - 1) * np.arange(1, _BEYOND + 1)
+    values = np.concatenate([low - beyond[::-1], np.linspace(low, high, inside), high + beyond])
     if name in POSITIVE:
         values = values[values > 0]
+    if name in NOT_NEGATIVE:
+        values = values[values >= 0]
     if NUMERIC[name] == "fraction":
-        values = values[values <= 1.2]
+        values = values[values <= (1.0 if name == "soc" else 1.2)]
     rows = known.table.iloc[[typical] * len(values)].reset_index(drop=True).assign(**{name: values})
-    moved = {name}
-    if name == "ambient_degC":  # a record starts near its ambient: alone, the ambient would start it out of balance
-        moved.add("start_temperature_degC")
-        rows["start_temperature_degC"] += values - float(known.table["ambient_degC"].iloc[typical])
+    shift = values - float(known.table[name].iloc[typical])
+    # a record starts near its ambient: alone, the ambient would start it out of balance
+    beside = {"ambient_degC": _STARTS, _STARTS[0]: _STARTS[1:], _STARTS[1]: _STARTS[:1]}.get(name, ())
+    for start in beside:
+        rows[start] += shift
+    moved = {name, *beside}
     base, duration = member.preprocessing.base_for(rows)
     cond = torch.from_numpy(conditions.encode(rows))
     own = (torch.from_numpy(np.asarray(a, dtype=np.float32)) for a in (base, duration))

@@ -91,3 +91,12 @@ class Drawn:
     def mask(self) -> np.ndarray:
         """bool (..., N, P): which points lie within the profile's own duration."""
         return measured(self.duration_s, self.curves.shape[-1], self.step_s)
+
+    def held(self) -> "Drawn":
+        """The same with the last value held behind the end of each profile, as measured ones come: what a generator says there,
+        no loss looked at."""
+        if self.step_s is None:
+            return self
+        last = self.mask.sum(axis=-1, keepdims=True) - 1
+        points = np.minimum(np.arange(self.curves.shape[-1]), last)[..., None, :]
+        return Drawn(np.take_along_axis(self.curves, points, axis=-1), self.duration_s, self.signals, self.step_s)

@@ -82,7 +82,10 @@ class HeldOutCells:
         there = sorted(set(cell))
         apart = [] if self.apart is None else [str(name) for name in self.apart]
         if unknown := [name for name in apart if name not in there]:
-            raise ConfigError(f"split.apart: the data have no cell {unknown[0]!r}; they have {_listed(there)}.")
+            rest = ",".join(name for name in apart if name in there)
+            raise ConfigError(
+                f"split.apart: the data have no cell {unknown[0]!r}; they have {_listed(there)}. Use split.apart=[{rest}]."
+            )
         strata = _strata(table[~np.isin(cell, apart)])
         count = sum(map(len, strata))
         folds = max(count, 2) if self.folds is None else self.folds
@@ -187,4 +190,4 @@ def _rows(chosen: np.ndarray) -> np.ndarray:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+    return ", ".join(names[:8]) + (", and others" if len(names) > 8 else "")

@@ -20,6 +20,7 @@ from batgen.evaluation.diversity import spread_and_skill, variance_ratio
 from batgen.evaluation.failures import flat_share, nearest_pair_ratio, real_nearest_pair, repeat_share
 from batgen.evaluation.intervals import bootstrap_over_cells
 from batgen.evaluation.profile_features import profile_features
+from batgen.evaluation.reconstruction import mean_by_signal
 from batgen.evaluation.rows import metric_rows
 
 #: Draws of each row that distances of whole sets are averaged over.
@@ -86,7 +87,8 @@ def is_one_line(drawn: Drawn) -> bool:
 def profile_rows(truth: Truth, drawn: Drawn, context: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
     """Every metric of draws (K, N, S, P) for the N test rows. Errors are means over cells of each cell's mean, with a 95 %
     bootstrap interval over cells; `floor` is what a measured profile of a training cell of the same protocol scores."""
-    one = is_one_line(drawn)
+    # a model that draws one line has collapsed: its rows have to say so
+    one = is_one_line(drawn) and context.get("role") != "model"
     if one:
         drawn = Drawn(drawn.curves[:1], drawn.duration_s[:1], drawn.signals, drawn.step_s)
     near = truth.neighbour
@@ -94,15 +96,14 @@ def profile_rows(truth: Truth, drawn: Drawn, context: Mapping[str, Any], seed: i
     measured = truth.features()
     made = features(drawn.curves, drawn.duration_s, drawn.mask, drawn.time_s, truth.signals, truth.after_s)
     beside = features(near.curves, near.duration_s, near.mask, near.time_s, truth.signals, truth.after_s)
+    broken = ~(np.isfinite(drawn.curves).all((0, 2, 3)) & np.isfinite(drawn.duration_s).all(0))
     for name, true in measured.items():
-        error, floor = np.abs(made[name].mean(0) - true), np.abs(beside[name] - true)
+        error, floor = _error(made[name], true, broken), np.abs(beside[name] - true)
         rows += _mean_rows("MAE", {name: error}, {name: floor}, truth, context, seed)
     real = np.where(truth.mask[:, None], truth.curves, np.nan)
-    squares = {
-        name: np.nanmean(np.square(drawn.curves.mean(0, dtype=np.float64) - real), axis=2)[:, k]
-        for k, name in enumerate(truth.signals)
-    }
-    other = {name: np.nanmean(np.square(near.curves - real), axis=2)[:, k] for k, name in enumerate(truth.signals)}
+    missing = np.isnan(real)
+    squares = mean_by_signal(np.square(drawn.curves.mean(0, dtype=np.float64) - real), missing, truth.signals)
+    other = mean_by_signal(np.square(near.curves - real), missing, truth.signals)
     rows += _mean_rows("RMSE", squares, other, truth, context, seed, root=True)
     scored = crps(real, drawn.curves, truth.signals)
     rows += _mean_rows("CRPS", scored, crps(real, near.curves[None], truth.signals), truth, context, seed)
@@ -110,6 +111,16 @@ def profile_rows(truth: Truth, drawn: Drawn, context: Mapping[str, Any], seed: i
         ratio = variance_ratio(*spread_and_skill(real, drawn.curves, truth.signals), len(drawn.curves))
         rows += metric_rows("variance_ratio", ratio, {**context, "n": len(real), "floor": None})
     return rows + _set_rows(truth, drawn, context, seed, one)
+
+
+def _error(made: np.ndarray, true: np.ndarray, broken: np.ndarray) -> np.ndarray:
+    """(N,) |mean of the draws (K, N) - true|, over the draws that last until a peak counts. Infinite where none does though the
+    measured profile does, and for `broken` rows, which have a draw that is not finite: left out, they would flatter."""
+    known = ~np.isnan(made)
+    mean = np.where(known, made, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    error = np.where(known.any(0) & ~broken, np.abs(mean - true), np.inf)
+    error[np.isnan(true)] = np.nan
+    return error
 
 
 def _set_rows(truth: Truth, drawn: Drawn, context: Mapping[str, Any], seed: int, one: bool) -> list[dict[str, Any]]:
@@ -156,7 +167,8 @@ def _mean_rows(
     finish = np.sqrt if root else np.asarray
     for name, value in values.items():
         cells, means = cell_means(value, truth.cells)
-        ends = bootstrap_over_cells(means, cells, seed)
+        with np.errstate(invalid="ignore"):  # where an error is infinite
+            ends = bootstrap_over_cells(means, cells, seed)
         floor = float(finish(np.nanmean(cell_means(floors[name], truth.cells)[1])))
         about = {**context, "n": int(np.isfinite(value).sum()), "floor": floor}
         low, high = (float(finish(end)) for end in ends)
@@ -167,5 +179,5 @@ def _mean_rows(
 def cell_means(values: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Names (C,) of the cells, and the mean of each one's values, NaN left out."""
     names = np.unique(cells)
-    means = [np.nanmean(v) if np.isfinite(v := values[cells == name]).any() else np.nan for name in names]
+    means = [np.nanmean(v) if not np.isnan(v := values[cells == name]).all() else np.nan for name in names]
     return names, np.array(means)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from batgen.errors import ConfigError
 from batgen.models.base import DataShape, ProfileBatch
-from batgen.models.layers.gan_sides import Conditioner, draw_profiles, pinned, within
+from batgen.models.layers.gan_sides import Conditioner, draw_profiles, pair_score, pinned, within
 from batgen.models.layers.profile_critics import ConvCritic
 from batgen.models.layers.profile_generators import profile_generator
 from batgen.models.layers.thermal_residual import ThermalResidual
@@ -28,6 +28,9 @@ class WganGp(nn.Module):
         critic_hidden: channels of the critic. projection: see `ConvCritic`.
         jitter: noise on the conditions in training, in standard deviations.
         critic_steps: critic steps a generator step. penalty: weight of the gradient penalty.
+        score: weight of the energy score of two draws against the measured profile, in the distance of the critic. The critic
+            alone lets the draws of a condition collapse, since no two measured profiles have the same conditions; a proper
+            score is lowest where their spread is right (Gneiting & Raftery 2007, section 4.3).
         ema: decay of the average a step, 0 for none; shorter at first: early weights are soon forgotten.
     """
 
@@ -50,6 +53,7 @@ class WganGp(nn.Module):
         jitter: float = 0.1,
         critic_steps: int = 3,
         penalty: float = 10.0,
+        score: float = 1.0,
         ema: float = 0.995,
     ) -> None:
         super().__init__()
@@ -57,8 +61,11 @@ class WganGp(nn.Module):
         for key, value in sizes.items():
             if value < 1:
                 raise ConfigError(f"model.{key}={value} must be at least 1.")
-        if penalty < 0 or not 0 <= ema < 1:
-            raise ConfigError(f"model.penalty={penalty} must be 0 or more, model.ema={ema} from 0 to below 1.")
+        if min(penalty, score) < 0 or not 0 <= ema < 1:
+            raise ConfigError(
+                f"model.penalty={penalty} and model.score={score} must be 0 or more, model.ema={ema} from 0 to below 1."
+            )
+        self.score = score
         self.shape, self.noise, self.critic_steps, self.penalty, self.ema = shape, noise, critic_steps, penalty, ema
         self.title = "hybrid" if thermal else "wgan_gp"
         channels, points = shape.x_shape
@@ -103,8 +110,7 @@ class WganGp(nn.Module):
         """loss of the critic; `accuracy`, the share of profiles on their side of the midpoint of both means; `penalty`."""
         cond = self.conditioner(batch.cond, noisy=True)
         with torch.no_grad():
-            noise = torch.randn(len(cond), self.noise, device=cond.device)
-            fake = self._finish(self.generator(torch.cat([cond, noise], dim=1)), batch.cond)
+            fake = self._draw(cond, batch.cond)
         real_x, fake_x = within(batch.x, self.shape), within(fake, self.shape)
         real, false = self.critic(torch.cat([real_x, fake_x]), cond.repeat(2, 1)).chunk(2)
         penalty = self._penalty(real_x, fake_x, cond)
@@ -125,9 +131,18 @@ class WganGp(nn.Module):
     def generator_loss(self, batch: ProfileBatch) -> tuple[Tensor, Tensor]:
         """The loss, and the profiles (B, *x_shape) that it judged: physics losses look at them too."""
         cond = self.conditioner(batch.cond, noisy=True)
+        fake = self._draw(cond, batch.cond)
+        seen = within(fake, self.shape)
+        loss = -self.critic(seen, cond).mean()
+        if self.score:
+            other = within(self._draw(cond, batch.cond), self.shape)
+            loss = loss + self.score * pair_score(seen, other, within(batch.x, self.shape))
+        return loss, fake
+
+    def _draw(self, cond: Tensor, physical: Tensor) -> Tensor:
+        """Profiles from fresh noise under standardised conditions and the same in physical units."""
         noise = torch.randn(len(cond), self.noise, device=cond.device)
-        fake = self._finish(self.generator(torch.cat([cond, noise], dim=1)), batch.cond)
-        return -self.critic(within(fake, self.shape), cond).mean(), fake
+        return self._finish(self.generator(torch.cat([cond, noise], dim=1)), physical)
 
     def sample(self, cond: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, B, *x_shape), scaled."""

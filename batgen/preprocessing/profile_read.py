@@ -8,7 +8,7 @@ import pandas as pd
 
 from batgen.data.samples import sample_table
 from batgen.data.store import Store
-from batgen.errors import DataError
+from batgen.errors import ConfigError, DataError
 from batgen.preprocessing.cache import cached
 from batgen.preprocessing.profile_options import Options, check_measured
 from batgen.preprocessing.profile_protocol import protocols
@@ -21,7 +21,8 @@ def read_table(
     """Profiles of cycles 1..`cycles` (None: all), in the order of cells, cycles and starts.
 
     Returns the table of `profile_set.ProfileSet` (given False, changes NaN), curves float32 (N, S, P), and notes on what
-    was left out. Raises DataError when a signal was not measured or nothing can be used.
+    was left out. Raises DataError when a signal was not measured or nothing can be used, ConfigError for more points than
+    the longest record has.
     """
     o = options
     needed = check_measured(store, o)
@@ -34,6 +35,7 @@ def read_table(
     notes = [*notes, *json.loads(str(found["notes"]))]
     if not len(found["rows"]):
         raise DataError(_nothing(store, o, float(found["longest_s"]), notes))
+    _check_length(store, o, float(found["longest_s"]))
     table = samples.iloc[found["rows"]].reset_index(drop=True).assign(**{name: found[name] for name in FACTS})
     # how a discharge is run is not in the policy, which is that of charges
     policy = table["policy"].to_numpy(dtype=str) if o.part == "charge" else None
@@ -41,6 +43,17 @@ def read_table(
     table["protocol"] = protocols(table["ambient_degC"].to_numpy(dtype=float), *whole, policy)
     table["given"] = False
     return table.assign(soh_change=np.nan, start_temperature_change_degC=np.nan), found["curves"], notes
+
+
+def _check_length(store: Store, options: Options, longest_s: float) -> None:
+    """Raise ConfigError where points lie behind the end of every record: nothing could be learnt of them."""
+    step_s, points = options.step_s, options.points
+    if step_s is None or longest_s > (points - 2) * step_s:
+        return
+    raise ConfigError(
+        f"preprocessing.points={points} at step_s={step_s:g} reach {(points - 1) * step_s:g} s, but the longest {options.part} "
+        f"record of {store.source.name} has {longest_s:.0f} s; use points={max(2, int(longest_s // step_s) + 1)} or fewer."
+    )
 
 
 def _nothing(store: Store, options: Options, longest_s: float, notes: list[str]) -> str:

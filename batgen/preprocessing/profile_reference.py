@@ -11,13 +11,15 @@ import pandas as pd
 @dataclass(frozen=True)
 class Reference:
     """Of the first records of one cell: mean rise (P,) of temperature over its start (zeros where it is no signal), geometric
-    mean of durations, means of state of health, of start temperature and of ambient (NaN where unknown)."""
+    mean of durations, means of state of health, of start temperature, of ambient and of current (NaN where unknown)."""
 
     rise_degC: np.ndarray
     duration_s: float
     soh: float
     start_temperature_degC: float
     ambient_degC: float
+    c_rate: float = float("nan")
+    c_rate_rms: float = float("nan")
 
     def state(self) -> dict[str, Any]:
         """Plain containers."""
@@ -27,6 +29,8 @@ class Reference:
             "soh": self.soh,
             "start_temperature_degC": self.start_temperature_degC,
             "ambient_degC": self.ambient_degC,
+            "c_rate": self.c_rate,
+            "c_rate_rms": self.c_rate_rms,
         }
 
     @classmethod
@@ -55,7 +59,10 @@ def references(
             float(np.exp(np.log(table["duration_s"].to_numpy(dtype=float)[rows]).mean())),
             float(table["soh"].to_numpy(dtype=float)[rows].mean()),
             float(start[rows].mean()),
-            float(table["ambient_degC"].to_numpy(dtype=float)[rows].mean()),
+            *(
+                float(table[name].to_numpy(dtype=float)[rows].mean())
+                for name in ("ambient_degC", "c_rate", "c_rate_rms")
+            ),
         )
     return made
 

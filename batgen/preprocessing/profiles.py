@@ -163,7 +163,8 @@ class Profiles:
     def inverse(self, x: np.ndarray, base: np.ndarray, base_duration_s: np.ndarray) -> Drawn:
         """Model output (..., N, S + 1, P) to physical units; inverse of `transform`. base (N, S, P), base_duration_s (N,).
 
-        The duration is that of the mean of its channel; with fixed steps it ends with the last point.
+        The duration is that of the mean of its channel; with fixed steps it ends with the last point, and windows all have
+        theirs.
         """
         s = len(self.signals)
         curves = x[..., :s, :] * self.scale[:s, None] + self.centre[:s, None] + base
@@ -171,6 +172,10 @@ class Profiles:
         duration = np.exp(log) * base_duration_s
         if self.step_s is not None:
             duration = np.minimum(duration, (self.points - 1) * self.step_s)
+        if self.options.window_s is not None:
+            duration = np.full_like(duration, self.options.window_s)
+        if self.options.window_s is not None:
+            duration = np.full_like(duration, self.options.window_s)
         return Drawn(curves.astype(np.float32), duration, self.signals, self.step_s)
 
     def base_for(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 #: Metrics that are shares of profiles and read better in %.
 _AS_PERCENT = ("flat_share", "repeat_share", "out_of_range_share", "pass_rate", "TSTR_MAE")
 _ROLES = ("model", "baseline")
-#: A measured profile of another cell run the same way, scored as if it had been generated.
+#: A measured training record run the same way (of another cell where cells are held out), scored as if it had been generated.
 NEIGHBOUR = "measured neighbour"
 
 

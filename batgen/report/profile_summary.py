@@ -112,7 +112,7 @@ def _caption(rows: list[Row], seeds: list[int]) -> str:
     if any(r["role"] == "baseline" for r in rows):
         parts += ["bold: best of a column", "*: baseline best in the first column"]
     if any(r.get("floor") is not None for r in own):
-        parts.append(f"{NEIGHBOUR}: a profile of another cell run the same way at about the same cycle")
+        parts.append(f"{NEIGHBOUR}: a measured training record, run the same way at about the same cycle")
     # What is said of a condition is in its own table.
     return "; ".join(
         dict.fromkeys([*parts, *(str(r["note"]) for r in rows if r.get("note") and r["metric"] != "permuted_ratio")])

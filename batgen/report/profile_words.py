@@ -103,7 +103,8 @@ def _difference(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> tuple
         gains = [theirs[seed] - mine[seed] for seed in shared]
     else:
         gains = [fmean(theirs.values()) - value for value in mine.values()]
-    return fmean(gains), stdev(gains) if len(gains) > 1 else 0.0
+    known = len(gains) > 1 and all(map(math.isfinite, gains))  # a generator that fails is infinitely far off
+    return fmean(gains), stdev(gains) if known else 0.0
 
 
 def _seeds(seeds: int) -> str:
@@ -130,11 +131,9 @@ def _c2st(table: Table) -> list[str]:
             continue
         floor, (low, high) = measured.values[place].mean, SAYS_SOMETHING
         if floor > high:
-            return [f"C2ST says nothing here: measured profiles of two cells score {table_number(floor)} already."]
+            return [f"C2ST says nothing here: two sets of measured profiles score {table_number(floor)} already."]
         if floor < low:
-            return [
-                f"C2ST says nothing here: measured profiles of two cells score {table_number(floor)}, below chance."
-            ]
+            return [f"C2ST says nothing here: two sets of measured profiles score {table_number(floor)}, below chance."]
     return []
 
 
@@ -169,7 +168,8 @@ def _effects(table: Table) -> list[str]:
     silent = [line.name for line in table.lines if line.role == "not learnt"]
     constant = [line.name for line in table.lines if line.role == "constant"]
     found = [f"Without effect on the error, so not learnt: {', '.join(silent)}."] if silent else []
-    return found + ([f"Constant in the training data, cannot be learnt: {', '.join(constant)}."] if constant else [])
+    found += [f"Constant in the tested records, so not known: {', '.join(constant)}."] if constant else []
+    return found
 
 
 def _name(column: Head) -> str:

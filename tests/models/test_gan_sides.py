@@ -8,7 +8,7 @@ import torch
 from batgen.errors import ConfigError
 from batgen.models.base import DataShape
 from batgen.models.cgan import CGAN
-from batgen.models.layers.gan_sides import Conditioner, held, within
+from batgen.models.layers.gan_sides import Conditioner, held, pair_score, within
 from batgen.models.layers.profile_critics import ConvCritic, SlidesDiscriminator
 from batgen.models.layers.profile_generators import profile_generator
 from batgen.models.wgan_gp import WganGp
@@ -157,3 +157,20 @@ def test_what_cannot_be_is_refused_with_its_key(build: type, options: dict, data
 def test_a_generated_current_stands_in_for_the_conditions() -> None:
     of: DataShape = shape(conditions=COND[:2], signals=("temperature_degC", "current_A"))
     assert WganGp(of, thermal=True).title == "hybrid"
+
+
+def test_the_score_of_two_draws_is_lowest_at_the_spread_of_the_truth() -> None:
+    """Closed form for points on a line, and its minimum: not at draws that are all alike."""
+    one, other, real = (torch.tensor(v).view(-1, 1, 1) for v in ([1.0, 4.0], [3.0, 4.0], [0.0, 0.0]))
+    assert float(pair_score(one, other, real)) == pytest.approx((0.5 * (1 + 3 - 2) + 0.5 * (4 + 4 - 0)) / 2, abs=1e-3)
+    torch.manual_seed(0)
+    real = torch.randn(20000, 1, 1)
+    scores = {
+        w: float(pair_score(w * torch.randn_like(real), w * torch.randn_like(real), real)) for w in (0.0, 1.0, 2.0)
+    }
+    assert scores[1.0] < scores[0.0] - 0.1
+    assert scores[1.0] < scores[2.0] - 0.05
+    same = torch.zeros(3, 1, 1, requires_grad=True)
+    pair_score(same, same, torch.zeros(3, 1, 1)).backward()
+    assert same.grad is not None
+    assert torch.isfinite(same.grad).all()

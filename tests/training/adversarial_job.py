@@ -59,7 +59,15 @@ class Level(nn.Module):
 
 
 def settings(**options: Any) -> AdversarialTraining:
-    base = {"choose_from": 1, "steps": 12, "batch_size": 16, "validate_every": 4, "log_every": 2, "save_every_s": 0.0, "val_draws": 4}
+    base = {
+        "choose_from": 1,
+        "steps": 12,
+        "batch_size": 16,
+        "validate_every": 4,
+        "log_every": 2,
+        "save_every_s": 0.0,
+        "val_draws": 4,
+    }
     return AdversarialTraining(**({"choose": "disjoint"} | base | options))
 
 

@@ -68,6 +68,15 @@ def _end(x: Tensor, shape: DataShape) -> Tensor:
     return (duration / scales.step_s + 0.5).floor().clamp(0, x.shape[-1] - 1).long()
 
 
+def pair_score(one: Tensor, other: Tensor, real: Tensor) -> Tensor:
+    """Energy score of two draws each for the B profiles `real` (B, *x_shape): mean of (|a - y| + |b - y| - |a - b|) / 2."""
+
+    def distance(difference: Tensor) -> Tensor:
+        return (difference.flatten(1).square().sum(1) + 1e-8).sqrt()  # the root of 0 has no gradient
+
+    return 0.5 * (distance(one - real) + distance(other - real) - distance(one - other)).mean()
+
+
 def pinned(x: Tensor, shape: DataShape) -> Tensor:
     """x with its temperature moved as a whole so that it begins at the start temperature, where that is known beforehand.
 

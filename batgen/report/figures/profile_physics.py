@@ -27,9 +27,7 @@ def draw_physics(part: ProfilePart) -> Figure | None:
     best = best or [name for name, role in roles.items() if role == "baseline"][:_BASELINES]
     methods = [n for n, r in roles.items() if r == "measured"] + [n for n, r in roles.items() if r == "model"] + best
     checks = list(dict.fromkeys(check for _, check in rates))
-    figure, axes = sheet(
-        1, 1, max(6.0, 1.5 * len(checks)), 3.2, f"Physics checks, {test_set_words(test_set)}: {part.title()}"
-    )
+    figure, axes = sheet(1, 1, max(6.0, 1.5 * len(checks)), 3.2, f"Physics checks: {part.title()}")
     ax = axes[0, 0]
     width = 0.8 / len(methods)
     colours = {"measured": MEASURED, "model": MEAN}
@@ -50,7 +48,7 @@ def draw_physics(part: ProfilePart) -> Figure | None:
                 [place - 0.42, place + 0.42], [known[0] - _POINTS] * 2, color="#222222", lw=1.0, ls="--", label=label
             )
     ax.set_xticks(range(len(checks)), [check_words(check) for check in checks])
-    ax.set(ylim=(0, 109), yticks=range(0, 101, 20), ylabel="Profiles that pass [%]")
+    ax.set(ylim=(0, 109), yticks=range(0, 101, 20), ylabel=f"Profiles of {test_set_words(test_set)}\nthat pass [%]")
     ax.grid(visible=False, axis="x")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
