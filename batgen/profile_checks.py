@@ -9,17 +9,23 @@ import torch
 
 from batgen.data.profile_set import Drawn
 from batgen.errors import ConfigError
+from batgen.evaluation.c2st import blocks, c2st
 from batgen.evaluation.distances import energy_score, profile_vector
 from batgen.evaluation.permutation import permutation_rows
 from batgen.evaluation.physics import pass_rates
-from batgen.evaluation.profile_rows import features
+from batgen.evaluation.profile_rows import Truth, features
 from batgen.evaluation.profile_settings import ProfileEvaluation
 from batgen.evaluation.profile_utility import TrainingRows, train_synthetic_test_real, utility_inputs
+from batgen.evaluation.rows import metric_rows
 from batgen.models.base import ProfileBatch
 from batgen.models.layers.physical import PhysicalView, physical_view
 from batgen.profile_part import Member, Part, new_physics, physics_nodes
 from batgen.profile_scoring import Tests, sample
 
+#: What measured neighbours score in the classifier test, by test set and fold.
+Floors = dict[tuple[str, str], float]
+#: The classifier test needs so many profiles, and so many cells where its own folds are to be of whole cells.
+_FEWEST, _CELLS = 20, 5
 #: Draws a row for pass rates; draws a row and rows a fold for permutations.
 _CHECKED, _PERMUTED, _ROWS = 4, 12, 200
 
@@ -150,3 +156,37 @@ def utility(part: Part, tests: Tests, places: np.ndarray, target: str, seed: int
         sums.setdefault("cells", []).append(float(len(np.unique(own))))
     weight = sum(sums.pop("cells", [1.0]))
     return {name: sum(values) / weight for name, values in sums.items()}
+
+
+def classifier_rows(
+    part: Part, tests: Tests, places: np.ndarray, real: Truth, own: Drawn, base: dict[str, Any], floors: Floors
+) -> list[dict[str, Any]]:
+    """The classifier test on one draw a row, fold by fold (a cell held out in one fold is a measured neighbour in others).
+
+    Its own folds are of whole cells where a fold tests several that it was not trained on, else of blocks of cycles. `real` and
+    `own` are of `places`; `floors` keeps what measured neighbours score, which is the same for every method.
+    """
+    seed = int(part.conf["seed"])
+    table = part.profiles.table.iloc[tests.rows[places]]
+    cells, cycles = table["cell_id"].to_numpy(str), blocks(table["ecl"].to_numpy())
+    measured = real.vectors(real.curves, real.duration_s)
+    near = real.vectors(real.neighbour.curves, real.neighbour.duration_s)
+    made = real.vectors(own.curves[0], own.duration_s[0])
+    found, members = [], {member.name: member for member in part.members}
+    for fold in dict.fromkeys(tests.fold[places].tolist()):
+        rows = np.flatnonzero(tests.fold[places] == fold)
+        groups, known = cells[rows], members[fold].known
+        within = bool(np.isin(groups, part.profiles.table["cell_id"].to_numpy(str)[known]).any())
+        if within or len(np.unique(groups)) < _CELLS:
+            groups = np.array([f"{cell} {block}" for cell, block in zip(cells[rows], cycles[rows], strict=True)])
+        if len(rows) < _FEWEST or len(np.unique(groups)) < 2:
+            continue
+        key = (base["test_set"], fold)
+        if key not in floors:
+            floors[key] = c2st(measured[rows], near[rows], groups, groups, seed)
+        found.append((len(rows), c2st(measured[rows], made[rows], groups, groups, seed), floors[key]))
+    if not found:
+        return []
+    weight, value, floor = np.array(found).T
+    about = {**base, "floor": float(np.average(floor, weights=weight))}
+    return metric_rows("C2ST", {"profile": float(np.average(value, weights=weight))}, about)

@@ -15,23 +15,19 @@ from batgen.config import without
 from batgen.console import Bar
 from batgen.data.profile_set import Drawn
 from batgen.errors import ConfigError
-from batgen.evaluation.c2st import blocks, c2st
 from batgen.evaluation.failures import out_of_range_share
 from batgen.evaluation.profile_rows import Truth, features, is_one_line, profile_rows
 from batgen.evaluation.profile_settings import ProfileEvaluation
 from batgen.evaluation.rows import metric_rows
 from batgen.files import write_json
 from batgen.processes import cores, main_process
-from batgen.profile_checks import checks_of, permutations, physics_rates, utility
+from batgen.profile_checks import Floors, checks_of, classifier_rows, permutations, physics_rates, utility
 from batgen.profile_files import ProfileFile, rows_table, write_table
 from batgen.profile_part import Part, new_model, physics_nodes, prepare, train
 from batgen.profile_scoring import Tests, feature_table, sample_tests, shown_rows, tests_of, truth_of
 from batgen.report.profile_part import draw
 from batgen.report.profile_table import print_tables, to_markdown
 
-#: The classifier test needs so many profiles, and so many cells where its own folds are to be of whole cells.
-Floors = dict[tuple[str, str], float]  # of the classifier test, by test set and fold
-_FEWEST, _CELLS = 20, 5
 #: Protocols that the first line of a run names.
 _NAMED = 8
 
@@ -119,7 +115,7 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     write_table(part.folder / "features.csv", pd.concat(tables, ignore_index=True))
     write_table(part.folder / "rows.csv", rows_table(part, tests))
     notes = list(dict.fromkeys(part.notes))
-    rows = [{**row, "note": row.get("note", "")} for row in rows]
+    rows = [{**row, "note": row.get("note", "")} for row in rows + _validation_rows(part)]
     facts = {member.name: member.facts for member in part.members}
     write_json(part.folder / "metrics.json", {"rows": rows, "training": facts, "notes": notes})
     return rows
@@ -163,7 +159,7 @@ def _method_rows(
         for check, rate in physics_rates(part, tests, checks, drawn, places).items():
             rows += metric_rows("pass_rate", {check: rate}, base)
         if settings.c2st:
-            rows += _c2st_rows(part, tests, places, real, own, base, floors)
+            rows += classifier_rows(part, tests, places, real, own, base, floors)
     return rows
 
 
@@ -172,40 +168,6 @@ def _limits(truth: Truth) -> dict[str, tuple[float, float]]:
     low, high = truth.train.min((0, 2)), truth.train.max((0, 2))
     margin = 0.5 * (high - low)
     return {name: (float(low[k] - margin[k]), float(high[k] + margin[k])) for k, name in enumerate(truth.signals)}
-
-
-def _c2st_rows(
-    part: Part, tests: Tests, places: np.ndarray, real: Truth, own: Drawn, base: dict[str, Any], floors: Floors
-) -> list[dict[str, Any]]:
-    """The classifier test on one draw a row, fold by fold (a cell held out in one fold is a measured neighbour in others).
-
-    Its own folds are of whole cells where a fold tests several that it was not trained on, else of blocks of cycles. `real` and
-    `own` are of `places`; `floors` keeps what measured neighbours score, which is the same for every method.
-    """
-    seed = int(part.conf["seed"])
-    table = part.profiles.table.iloc[tests.rows[places]]
-    cells, cycles = table["cell_id"].to_numpy(str), blocks(table["ecl"].to_numpy())
-    measured = real.vectors(real.curves, real.duration_s)
-    near = real.vectors(real.neighbour.curves, real.neighbour.duration_s)
-    made = real.vectors(own.curves[0], own.duration_s[0])
-    found, members = [], {member.name: member for member in part.members}
-    for fold in dict.fromkeys(tests.fold[places].tolist()):
-        rows = np.flatnonzero(tests.fold[places] == fold)
-        groups, known = cells[rows], members[fold].known
-        within = bool(np.isin(groups, part.profiles.table["cell_id"].to_numpy(str)[known]).any())
-        if within or len(np.unique(groups)) < _CELLS:
-            groups = np.array([f"{cell} {block}" for cell, block in zip(cells[rows], cycles[rows], strict=True)])
-        if len(rows) < _FEWEST or len(np.unique(groups)) < 2:
-            continue
-        key = (base["test_set"], fold)
-        if key not in floors:
-            floors[key] = c2st(measured[rows], near[rows], groups, groups, seed)
-        found.append((len(rows), c2st(measured[rows], made[rows], groups, groups, seed), floors[key]))
-    if not found:
-        return []
-    weight, value, floor = np.array(found).T
-    about = {**base, "floor": float(np.average(floor, weights=weight))}
-    return metric_rows("C2ST", {"profile": float(np.average(value, weights=weight))}, about)
 
 
 def _use_rows(part: Part, tests: Tests, settings: ProfileEvaluation, seed: int) -> list[dict[str, Any]]:
@@ -245,9 +207,20 @@ def _use_rows(part: Part, tests: Tests, settings: ProfileEvaluation, seed: int) 
     return rows
 
 
+def _validation_rows(part: Part) -> list[dict[str, Any]]:
+    """The energy score that chose each fold's step, in scaled space: not for tables, but for searches."""
+    context = {**part.context, "role": "model", "method": part.title, "test_set": "val", "floor": None}
+    rows = []
+    for member in part.members:
+        facts = member.facts.get("search", member.facts)
+        if facts.get("monitor") == "val/energy_score" and facts.get("best_score") is not None:
+            about = {**context, "n": len(member.fold.val), "note": member.name}
+            rows += metric_rows("energy_score", {"profile": facts["best_score"]}, about)
+    return rows
+
+
 def score(rows: list[dict[str, Any]]) -> float:
-    """Energy score of the model on held-out rows, mean over parts."""
-    found = [
-        r["value"] for r in rows if (r["role"], r["metric"]) == ("model", "energy_score") and r["test_set"] != "apart"
-    ]
+    """Energy score on the validation rows at the chosen step, mean over parts and folds: what a search may look at. NaN for
+    models that choose nothing."""
+    found = [r["value"] for r in rows if (r["metric"], r["test_set"]) == ("energy_score", "val")]
     return sum(found) / len(found) if found else float("nan")

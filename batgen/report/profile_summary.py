@@ -38,9 +38,9 @@ def summarise_profiles(rows: Iterable[Row]) -> list[ProfileBlock]:
     """One block per (protocol, split, data, model, test set) of the model's rows; held-out cells first.
 
     Baselines and measured references join every block of their protocol, split, data and test set, whatever model they
-    name. Times are shown in minutes, shares in %.
+    name. Times are shown in minutes, shares in %. Rows of test set "val" are for searches and not shown.
     """
-    rows = list(rows)
+    rows = [row for row in rows if row["test_set"] != "val"]
     blocks: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if row["role"] == "model":
@@ -56,8 +56,7 @@ def summarise_profiles(rows: Iterable[Row]) -> list[ProfileBlock]:
 
 
 def _rank(test_set: str) -> tuple[int, str]:
-    last = len(_SETS) + (test_set == "val")
-    return (_SETS.index(test_set) if test_set in _SETS else last, test_set)
+    return (_SETS.index(test_set) if test_set in _SETS else len(_SETS), test_set)
 
 
 def _block(place: dict[str, str], rows: list[Row]) -> ProfileBlock:
