@@ -162,7 +162,7 @@ def test_physics_enters_with_its_weight(tmp_path: Path) -> None:
     assert some["physics_level"] == more["physics_level"] > 1000
     for row, weight in ((some, 0.1), (more, 0.3)):
         assert row["generator_loss"] - none["generator_loss"] == pytest.approx(weight * row["physics_level"], rel=1e-5)
-        assert row["generator_grad_norm"] > 10 * none["generator_grad_norm"]
+        assert row["generator_grad_norm"] > 2 * none["generator_grad_norm"]
     assert more["critic_loss"] == none["critic_loss"], "physics is the generator's"
 
 
