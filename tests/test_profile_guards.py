@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from batgen import finetune_profiles, profile_run, profile_scoring
+from batgen import finetune_profiles, profile_checks, profile_run, profile_scoring
 from batgen.data.profile_set import Drawn
 from batgen.data.profile_split import Fold
 from batgen.evaluation.profile_rows import profile_rows
@@ -179,9 +179,10 @@ def test_the_classifier_leaves_out_cells_or_within_cells_blocks(within: bool, mo
         seen.extend(groups.tolist())
         return 0.5
 
-    monkeypatch.setattr(profile_run, "c2st", told)
+    monkeypatch.setattr(profile_checks, "c2st", told)
     places = np.arange(len(tests.rows))
-    (row,) = profile_run._c2st_rows(planted, tests, places, truth, drawn, {"n": len(places)}, 0)
+    about = {"n": len(places), "test_set": "cells"}
+    (row,) = profile_checks.classifier_rows(planted, tests, places, truth, drawn, about, {})
     assert row["value"] == row["floor"] == 0.5
     blocked = {f"{cell} {block}" for cell in "abcdef" for block in range(3)}
     assert set(seen) == (blocked if within else set("bcdef"))
