@@ -28,6 +28,9 @@ class ThermalProfile(nn.Module):
 
     def __init__(self, shape: DataShape, *, alphas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)) -> None:
         super().__init__()
+        for name in self.REQUIRES:
+            if name not in shape.cond_names:
+                raise ConfigError(f"the thermal model needs the condition {name}. Add it to preprocessing.conditions.")
         if "temperature_degC" not in shape.slices:
             raise ConfigError("model=thermal_model needs temperature_degC among preprocessing.signals.")
         base_of(torch.zeros(1, len(shape.cond_names)), shape)  # refuses what cannot be

@@ -183,6 +183,9 @@ def test_the_baseline_refuses_what_it_cannot_simulate() -> None:
         ThermalProfile(replace(shape, profile=replace(shape.profile, relative="reference")))
     with pytest.raises(ConfigError, match="temperature_degC"):
         ThermalProfile(replace(shape, slices=("current_A", "voltage_V", "log_duration")))
+    few = tuple(f"other{i}" if name == "c_rate" else name for i, name in enumerate(shape.cond_names))
+    with pytest.raises(ConfigError, match="needs the condition c_rate"):
+        ThermalProfile(replace(shape, cond_names=few))
 
 
 def test_durations_far_out_stay_finite() -> None:
