@@ -114,7 +114,7 @@ def load(path: str | Path) -> Trained:
     preprocessing = build(config["preprocessing"])
     preprocessing.load(content["preprocessing"])
     conditions = Conditions.from_state(content["conditions"])
-    sequences = preprocessing.PRODUCES == "sequences"
+    sequences = hasattr(preprocessing, "shape")
     shape = sequence_shape(preprocessing) if sequences else data_shape(preprocessing, conditions)
     model = build(without(config["model"], *BESIDE["model"]), shape=shape)
     restore(model, content["model"])

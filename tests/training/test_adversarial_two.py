@@ -77,6 +77,6 @@ def test_a_step_follows_the_mean_of_both_gradients(trained: tuple[Path, list[dic
     moved = (weights(model) - weights(found)).norm()
     found.load_state_dict(trained[1][0]["step"][0])
     assert moved > 0.1
-    assert torch.allclose(weights(found), weights(model), rtol=0, atol=1e-5)
+    assert torch.allclose(weights(found), weights(model), rtol=1e-4, atol=1e-4)
     table = pd.read_csv(trained[0] / "step" / "health_fold0.csv")
     assert table["generator_loss"][0] == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
