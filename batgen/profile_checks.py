@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from batgen.build import build
 from batgen.data.profile_set import Drawn
 from batgen.errors import ConfigError
 from batgen.evaluation.c2st import blocks, c2st
@@ -19,7 +20,7 @@ from batgen.evaluation.profile_utility import TrainingRows, train_synthetic_test
 from batgen.evaluation.rows import metric_rows
 from batgen.models.base import ProfileBatch
 from batgen.models.layers.physical import PhysicalView, physical_view
-from batgen.profile_part import Member, Part, new_physics, physics_nodes
+from batgen.profile_part import Member, Part, physics_nodes
 from batgen.profile_scoring import Tests, sample
 
 #: What measured neighbours score in the classifier test, by test set and fold.
@@ -32,13 +33,15 @@ _CHECKED, _PERMUTED, _ROWS = 4, 12, 200
 
 def checks_of(part: Part, member: Member) -> tuple[list[Any], list[str]]:
     """The physics checks of the config, calibrated on the member's training rows; notes on those that cannot be."""
-    batch, notes, found = part.batch(member, member.known), [], []
+    view, notes, found = part.view(member, member.known), [], []
     for name, node in physics_nodes(part.conf).items():
-        conf = {"model": {"physics": {name: node}}}
+        check = build(node)
         try:
-            found += new_physics(conf, batch, member.shape, all_of_them=True)
+            check.fit(view)
         except ConfigError as error:  # of weight 0: training would have said so
             notes.append(f"physics check {name} left out: {error}")
+        else:
+            found.append(check)
     return found, notes
 
 

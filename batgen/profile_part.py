@@ -208,13 +208,13 @@ def physics_nodes(conf: Mapping[str, Any]) -> dict[str, Any]:
     return {name: node for name, node in (conf["model"].get("physics") or {}).items() if node is not None}
 
 
-def new_physics(conf: Mapping[str, Any], batch: ProfileBatch, shape: DataShape, all_of_them: bool = False) -> list[Any]:
-    """The physics terms of the config, calibrated on training rows; those of weight 0 only where asked for."""
-    terms = [build(node) for node in physics_nodes(conf).values()]
+def new_physics(conf: Mapping[str, Any], batch: ProfileBatch, shape: DataShape) -> list[Any]:
+    """The physics terms of the config, calibrated on training rows, less those of weight 0."""
+    terms = [term for node in physics_nodes(conf).values() if (term := build(node)).weight > 0]
     view = view_of(batch, shape)
-    for term in (kept := [t for t in terms if all_of_them or t.weight > 0]):
+    for term in terms:
         term.fit(view)
-    return kept
+    return terms
 
 
 def _train_member(part: Part, member: Member, settings: AdversarialTraining, seed: int) -> None:

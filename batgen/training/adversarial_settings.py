@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from batgen.errors import ConfigError
+from batgen.training.device import accelerator_on
 
 CHOOSE = ("retrain", "disjoint", "last")
 MONITORS = ("val/energy_score", "val/energy_distance")
@@ -78,16 +79,4 @@ class AdversarialTraining:
 
     def on(self, device: str | None) -> "AdversarialTraining":
         """These settings on the root knob `device`. Raises ConfigError when trainer and device contradict each other."""
-        wanted = {None: self.accelerator, "cpu": "cpu", "cuda": "gpu"}[device]
-        if self.accelerator not in (wanted, "auto"):
-            raise ConfigError(
-                f"device={device} contradicts trainer.accelerator={self.accelerator}. Leave one of them out."
-            )
-        if wanted == "gpu":
-            import torch
-
-            if not torch.cuda.is_available():
-                raise ConfigError(
-                    "trainer.accelerator=gpu, but this machine shows no GPU. Use trainer.accelerator=cpu."
-                )
-        return replace(self, accelerator=wanted)
+        return replace(self, accelerator=accelerator_on(self.accelerator, device))

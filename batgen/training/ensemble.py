@@ -6,7 +6,7 @@ member becomes the same, up to rounding, whoever is trained beside it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from batgen.errors import ConfigError
 from batgen.models.base import Batch, MaskedBatch
+from batgen.training.device import accelerator_on
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,7 @@ class EnsembleTraining:
 
     def on(self, device: str | None) -> "EnsembleTraining":
         """These settings on the root knob `device`. Raises ConfigError when they contradict each other or there is no GPU."""
-        wanted = {None: self.accelerator, "cpu": "cpu", "cuda": "gpu"}[device]
-        if self.accelerator not in (wanted, "auto"):
-            raise ConfigError(
-                f"device={device} contradicts trainer.accelerator={self.accelerator}. Leave one of them out."
-            )
-        if wanted == "gpu" and not torch.cuda.is_available():
-            raise ConfigError("trainer: accelerator=gpu, but this machine shows no GPU. Use trainer.accelerator=cpu.")
-        return EnsembleTraining(**{**self.__dict__, "accelerator": wanted})
+        return replace(self, accelerator=accelerator_on(self.accelerator, device))
 
     @property
     def device(self) -> torch.device:

@@ -1,11 +1,12 @@
 """The trainer node of sequence models: how long, on which cuts, in how many folds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batgen.errors import ConfigError
 from batgen.training.curriculum import Curriculum
+from batgen.training.device import accelerator_on
 from batgen.training.schedules import lr_factor
 
 
@@ -74,19 +75,7 @@ class SequenceTraining:
 
     def on(self, device: str | None) -> "SequenceTraining":
         """These settings on the root knob `device`. Raises ConfigError when trainer and device contradict each other."""
-        wanted = {None: self.accelerator, "cpu": "cpu", "cuda": "gpu"}[device]
-        if self.accelerator not in (wanted, "auto"):
-            raise ConfigError(
-                f"device={device} contradicts trainer.accelerator={self.accelerator}. Leave one of them out."
-            )
-        if wanted == "gpu":
-            import torch
-
-            if not torch.cuda.is_available():
-                raise ConfigError(
-                    "trainer: accelerator=gpu, but this machine shows no GPU. Use trainer.accelerator=cpu."
-                )
-        return SequenceTraining(**{**self.__dict__, "accelerator": wanted})
+        return replace(self, accelerator=accelerator_on(self.accelerator, device))
 
     def cuts(self, observed: int) -> tuple[int, int]:
         """The first and last cycle at which training cells are cut, for a run that observes `observed` cycles."""
