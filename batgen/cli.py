@@ -85,6 +85,27 @@ def forecast_main() -> None:
     _quiet_exit(lambda: main(sys.argv[1:]))
 
 
+def evaluate_main() -> None:
+    """`python scripts/evaluate.py run=DIR`: every metric of a finished run, its floors and baselines, and a page."""
+    from batgen.evaluate_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:]))
+
+
+def leaderboard_main() -> None:
+    """`python scripts/leaderboard.py data=sim`: train, evaluate and rank every generator that fits a dataset."""
+    from batgen.leaderboard_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:], CONF, HOME))
+
+
+def downstream_main() -> None:
+    """`python scripts/downstream.py data=sim`: do synthetic curves help a regression where few cells were measured?"""
+    from batgen.downstream_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:], CONF, HOME))
+
+
 def prepare_data_main() -> None:
     """`python scripts/prepare_data.py data=nasa`: build a dataset's store and say what was found."""
     _quiet_exit(lambda: _prepare(sys.argv[1:]))

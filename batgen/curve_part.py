@@ -32,7 +32,8 @@ from batgen.training.settings import Training
 
 @dataclass
 class Prepared:
-    """Everything between the raw files and the model. `rows` holds scaled Batches; `real` physical slices of the test set."""
+    """Everything between the raw files and the model. `rows` holds scaled Batches; `real` physical slices of the test set;
+    `curves` (N, signals, points) all curves of the table in physical units, each signal once."""
 
     store: Store
     table: pd.DataFrame
@@ -43,6 +44,11 @@ class Prepared:
     rows: dict[str, Batch]
     real: np.ndarray
     notes: list[str]
+    curves: np.ndarray
+
+    def encoded(self, rows: np.ndarray) -> torch.Tensor:
+        """Conditions (n, columns) of these rows of the table, as models are told them."""
+        return torch.from_numpy(self.conditions.encode(self.table.iloc[rows]))
 
 
 def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
@@ -71,7 +77,7 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
     }
     shape = checkpoint.data_shape(preprocessing, conditions)
     real = preprocessing.physical(curves[parts["test"]])
-    return Prepared(store, table, parts, preprocessing, conditions, shape, rows, real, notes + lost)
+    return Prepared(store, table, parts, preprocessing, conditions, shape, rows, real, notes + lost, curves)
 
 
 def _split(conf: dict[str, Any], table: pd.DataFrame, saved: Path | None) -> dict[str, np.ndarray]:
@@ -129,7 +135,7 @@ def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Cons
     console.print(f"  scoring {name} and {len(evaluation.baselines)} baselines on {len(test.real)} test curves ...")
     scored = score(model, test, evaluation, conf["seed"], {**context, "model": name, "role": "model"})
     rows = scored.rows
-    train = _final_rows(conf, data)
+    train = final_rows(conf, data)
     for baseline, node in evaluation.baselines.items():
         if node["_target_"] != conf["model"]["_target_"]:
             fitted = new_model(node, data.shape, conf["seed"])(train)
@@ -163,9 +169,9 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
         extra = [build(node) for node in (conf["callbacks"] or {}).values()]
         model, facts = fit(fresh, data.rows, lambda p: build(optim, p), settings, conf["seed"], folder, loggers, extra)
     else:
-        model, facts = fresh(_final_rows(conf, data)), {"epochs": 0, "closed_form": True}
+        model, facts = fresh(final_rows(conf, data)), {"epochs": 0, "closed_form": True}
     trained = checkpoint.Trained(
-        model.eval(), data.preprocessing, data.conditions, conf, _final_rows(conf, data).cond,
+        model.eval(), data.preprocessing, data.conditions, conf, final_rows(conf, data).cond,
         {"training": facts, "data_hash": data.store.data_hash, "protocol": conf["protocol"], "seed": conf["seed"]},
     )  # fmt: skip
     if main_process():
@@ -196,7 +202,7 @@ def _published(conf: dict[str, Any], context: dict[str, Any], slices: tuple[str,
     return [{**context, "seed": None, **r, "note": "; ".join(filter(None, (other, r["note"])))} for r in found]
 
 
-def _final_rows(conf: dict[str, Any], data: Prepared) -> Batch:
+def final_rows(conf: dict[str, Any], data: Prepared) -> Batch:
     """The rows the model's final weights were trained on: a baseline must not know less, or more."""
     if conf["trainer"]["early_stopping"] == "disjoint":
         return data.rows["train"]

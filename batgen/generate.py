@@ -1,25 +1,23 @@
 """Draw curves from a finished run for conditions the user names, and write them with their provenance."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
 
 import batgen
 from batgen import checkpoint
+from batgen.data import exchange
+from batgen.data.curve_set import TEXT_COLUMNS, CurveSet
 from batgen.errors import CheckpointError, ConfigError
-from batgen.evaluation.rows import unit_of
-from batgen.files import replacing
 from batgen.generate_profiles import balanced_start, draw_profiles, gaps, of_cell
-from batgen.preprocessing.conditions import NUMERIC
 
-FORMATS = (".h5", ".csv", ".parquet")
+#: What a grid of preprocessing is called where curves are exchanged.
+_AXES = {"fraction of duration": "span"}
 
 
 @dataclass
@@ -36,6 +34,25 @@ class Generated:
     axis: np.ndarray
     notes: list[str]
     provenance: dict[str, Any]
+
+    def curve_set(self) -> CurveSet:
+        """The same as a CurveSet of n curves: U1, U2 ... of pulse tests as one voltage_V over the steps of the pulse; of
+        one-hot columns the category; as cell the one whose first records were continued, else "synthetic"."""
+        names, axis_name, axis = list(self.signals), _AXES.get(self.grid, self.grid), self.axis
+        values = np.stack([self.signals[name] for name in names], axis=1).astype(np.float32)
+        if names[0] == "U1":
+            values = values[:, :, 0][:, None]
+            names, axis_name, axis = ["voltage_V"], "pulse_step", np.arange(1.0, len(names) + 1)
+        known: dict[str, Any] = {"cell_id": self.provenance.get("cell", "synthetic")}
+        best: dict[str, float] = {}
+        for column, value in self.conditions.items():
+            name, _, kind = column.partition("=")
+            if name not in TEXT_COLUMNS:
+                known[name] = value
+            elif value > best.get(name, 0.0):
+                best[name], known[name] = value, kind
+        table = pd.DataFrame({name: [value] * len(values) for name, value in known.items()})
+        return CurveSet(values, tuple(names), axis, axis_name, table, self.provenance | {"notes": self.notes})
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -128,6 +145,8 @@ def generate(
         "seed": seed,
     }
     grid, axis = ("point", np.zeros(1)) if pulses else trained.preprocessing.axis()
+    if cell is not None:
+        provenance["cell"] = cell
     if "fold" in facts:
         provenance |= {"trained_as": facts["fold"], **options}
     if "time_s" not in signals and not pulses:
@@ -153,65 +172,10 @@ def _complete(trained: checkpoint.Trained, given: Mapping[str, Any]) -> tuple[np
     return row, filled
 
 
-def write(path: Path, generated: Generated) -> None:
-    """Write to .h5 (one dataset per signal, (n, P)), .csv or .parquet (one row per point). Raises ConfigError otherwise.
+def write(path: Path, generated: Generated, form: str = "batgen") -> Path:
+    """Write to `path` in one of `exchange.FORMATS`, the ending says which file; returns where it lies.
 
-    All carry the conditions and the provenance: as attributes in .h5, as schema metadata in .parquet, as columns
-    `synthetic`, `model`, `checkpoint` in .csv.
+    Conditions and provenance go with the curves in every format, and `synthetic`. Raises ConfigError for a format or
+    ending that does not exist, DataError where the format cannot hold such curves.
     """
-    kind = path.suffix.lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"out={path}: the ending decides the format; use one of {', '.join(FORMATS)}.")
-    with replacing(path) as temporary:
-        if kind == ".h5":
-            _write_h5(temporary, generated)
-        elif kind == ".csv":
-            table = _table(generated)
-            for key in ("model", "data", "protocol", "checkpoint"):
-                table[key] = generated.provenance[key]
-            table.to_csv(temporary, index=False, float_format="%.7g")
-        else:
-            _write_parquet(temporary, generated)
-
-
-def _write_h5(path: Path, generated: Generated) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs.update(generated.provenance)
-        file.attrs["grid"] = generated.grid
-        file["axis"] = generated.axis
-        file["axis"].attrs["name"] = generated.grid
-        file.attrs["notes"] = json.dumps(generated.notes)
-        for name, value in generated.conditions.items():
-            file.attrs[f"condition_{name}"] = value
-            dataset = file.create_dataset(f"conditions/{name}", data=np.full(_count(generated), value))
-            dataset.attrs["unit"] = NUMERIC.get(name, "category")
-        for name, values in generated.signals.items():
-            dataset = file.create_dataset(f"curves/{name}", data=values, compression="gzip", compression_opts=4)
-            dataset.attrs["unit"] = unit_of(name)
-
-
-def _count(generated: Generated) -> int:
-    return len(next(iter(generated.signals.values())))
-
-
-def _table(generated: Generated) -> pd.DataFrame:
-    n, points = next(iter(generated.signals.values())).shape
-    table = pd.DataFrame({"sample": np.repeat(np.arange(n), points)})
-    if points > 1:  # a pulse test is one row
-        table["point"] = np.tile(np.arange(points), n)
-        table[f"axis_{generated.grid}"] = np.tile(generated.axis, n)
-    for name, values in generated.signals.items():
-        table[name] = values.ravel()
-    for name, value in generated.conditions.items():
-        table[name] = value
-    table["synthetic"] = True
-    return table
-
-
-def _write_parquet(path: Path, generated: Generated) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(_table(generated), preserve_index=False)
-    meta = {**(table.schema.metadata or {}), b"batgen": json.dumps(generated.provenance).encode()}
-    pq.write_table(table.replace_schema_metadata(meta), path)
+    return exchange.write(path, generated.curve_set(), form)

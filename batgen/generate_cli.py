@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batgen.config import did_you_mean
+from batgen.data import exchange
 from batgen.errors import ConfigError
 from batgen.preprocessing.conditions import CATEGORICAL, NUMERIC
 
 USAGE = """python scripts/generate.py run=DIR CONDITION=VALUE ... [n=1] [seed=0] [prior=slope] [cell=ID] [out=curves.h5]
+                           [format=batgen]
 
 Draws n cycles, profiles or pulse tests from the model of a finished run and writes them in physical units (.h5, .csv or
 .parquet). Conditions: eol, ecl (cycles), soc, soh (fractions), ambient_degC, start_temperature_degC, c_rate, c_rate_rms, c1,
@@ -16,8 +18,10 @@ take the values of the nearest training row.
 Profile runs hold one model a fold, pulse runs one a case and fold: run=DIR/honest-seed0/models/NAME.ckpt picks one.
 cell=ID: the cell whose first records profiles continue, in runs with preprocessing.relative=reference.
 prior (none, slope, latent_scaling): what pulse runs assume beyond the training SOCs.
+format=bdf: columns of the Battery Data Format (.csv, .parquet, .bdf), of curves with time, voltage and current.
+format=batteryml: a cell as BatteryML loads it (.pkl, and .json of the same), of curves with voltage and current.
 Example: python scripts/generate.py run=outputs/2026-11-20/09-00-00_rcvae_sim eol=800 ecl=50 n=100 out=curves.h5"""
-OWN = ("run", "n", "seed", "prior", "cell", "out")
+OWN = ("run", "n", "seed", "prior", "cell", "out", "format")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,16 +40,16 @@ def main(argv: Sequence[str]) -> None:
         words[key] = value
     if "run" not in words:
         raise ConfigError("run=DIR is missing: the folder of a finished run. See --help.")
-    out = Path(words.get("out", "curves.h5"))
+    form = words.get("format", "batgen")
+    out = Path(words.get("out", f"curves{exchange.FORMATS.get(form, ('.h5',))[0]}"))
+    exchange.check_path(out, form)
 
-    from batgen.generate import FORMATS, generate, write  # torch
+    from batgen.generate import generate, write  # torch
 
-    if out.suffix.lower() not in FORMATS:
-        raise ConfigError(f"out={out}: the ending decides the format; use one of {', '.join(FORMATS)}.")
     conditions = {k: v for k, v in words.items() if k not in OWN}
     own = {key: words[key] for key in ("prior", "cell") if key in words}
     made = generate(Path(words["run"]), conditions, _whole(words, "n", 1), _whole(words, "seed", 0), **own)
-    write(out, made)
+    out = write(out, made, form)
     for note in made.notes:
         print(f"note: {note}")
     count, points = next(iter(made.signals.values())).shape

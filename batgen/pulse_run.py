@@ -96,13 +96,13 @@ def _score_fold(part: Part, fold: Fold, settings: PulseEvaluation) -> Scores:
         for name, node in settings.baselines.items()
         if node["_target_"] != part.conf["model"]["_target_"]
     }
-    found = score_member(fold.model, baselines, task, settings, _priors(fold, settings))
+    found = score_member(fold.model, baselines, task, settings, priors(fold, settings))
     split = fold.split
     found.predictions = found.predictions.assign(case=split.case, fold=split.fold, calibration=split.calibration)
     return found
 
 
-def _priors(fold: Fold, settings: PulseEvaluation) -> list[str]:
+def priors(fold: Fold, settings: PulseEvaluation) -> list[str]:
     """Interpolation needs none, and calibration cells measured every SOC. The published model knows no slope."""
     if not fold.split.extrapolates or fold.split.calibration != "none":
         return ["none"]
@@ -162,7 +162,7 @@ def _examples(part: Part, settings: PulseEvaluation) -> tuple[dict[str, Any], di
         fold = next(f for f in part.folds if f.split.case == case)
         task = task_of(part, fold)
         first = task.test[(task.test["battery"] == task.test["battery"].iloc[0]) & (task.test["test_set"] == "grid")]
-        generator = Generator(fold.model, task, _priors(fold, settings)[0], settings.published_shift_V)
+        generator = Generator(fold.model, task, priors(fold, settings)[0], settings.published_shift_V)
         if generator.has_density:
             examples[case] = posterior_examples(generator, first)
         found = fold.model.attention(task.encode(first)) if hasattr(fold.model, "attention") else None  # type: ignore[operator]

@@ -67,7 +67,7 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     settings: ForecastEvaluation = build(part.conf["evaluation"])
     methods: dict[str, list[Forecast]] = {"model": []}
     fitted = [(member.preprocessing, member.trained) for member in part.members]
-    eol = _eol(part)
+    eol = eol_capacities(part)
     until = max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
     cuts, targets, said = part.cuts, part.members[0].preprocessing.target_names, len(part.notes)
     with Bar(console, "forecasting", 2 + len(settings.baselines)) as advance:
@@ -116,7 +116,7 @@ def _tested(
     return found
 
 
-def _eol(part: Part) -> dict[str, float]:
+def eol_capacities(part: Part) -> dict[str, float]:
     """Capacity at the end of life of each cell in Ah: the dataset's (in a pool, its member's), else 80 % of nominal."""
     source = part.store.source
     members = source.members() if isinstance(source, Pool) else {}

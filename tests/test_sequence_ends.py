@@ -20,7 +20,7 @@ from batgen.evaluation.forecast_settings import ForecastEvaluation
 from batgen.forecasting import _forecast
 from batgen.preprocessing.cycle_sequences import CycleSequences
 from batgen.sequence_part import Part
-from batgen.sequence_run import _eol
+from batgen.sequence_run import eol_capacities
 from tests.sequence_run_fixture import QUICK, csv, run, table
 
 CAPACITY = "discharge_capacity_Ah"
@@ -42,7 +42,7 @@ def test_a_pool_judges_each_cell_by_the_threshold_of_its_own_dataset(tmp_path: P
     store = open_store(Pool(sources=sources), cycles=1)
     reader = CycleSequences(max_cycles=None)
     series = {info.cell_id: reader.series(store, info.cell_id) for info in store.infos}
-    found = _eol(cast(Part, SimpleNamespace(store=store, series=series)))
+    found = eol_capacities(cast(Part, SimpleNamespace(store=store, series=series)))
     assert {cell: round(value, 9) for cell, value in found.items()} == {
         f"{name}/c{k:02d}": level for name, level in (("early", 1.8), ("common", 1.6)) for k in range(4)
     }

@@ -72,7 +72,9 @@ def check_folds(folds: Sequence[Fold], table: pd.DataFrame, kind: str, by: str |
             raise DataError(f"{fold.name} of this {kind} split has a profile in two of {', '.join(parts)}.")
         if kind in KINDS:
             test = np.concatenate(list(fold.tests.values()))
-            check_split(with_policy(table), {"train": fold.train, "val": fold.val, "test": test}, kind, by)
+            left_out = np.setdiff1d(np.arange(len(table)), every)  # split.train_share below 1
+            known_parts = {"train": fold.train, "val": fold.val, "test": test, "left_out": left_out}
+            check_split(with_policy(table), known_parts, kind, by)
         if kind == HELD:
             known = set(cell[np.concatenate([fold.train, fold.val])])
             for name, rows in fold.tests.items():

@@ -5,6 +5,8 @@
 - `chronological`: within each cell the earlier cycles train, the later ones test.
 
 train : val : test are weights, only their ratios count; the paper's 94 of 124 with 4:1 inside are 75.2 : 18.8 : 30.
+`train_share` below 1 keeps that share of the cells of train and of val, for learning curves: what the other cells would
+give is in no part. The test set is that of train_share=1, and the cells of a share are among those of any larger one.
 """
 
 from collections.abc import Mapping
@@ -17,6 +19,8 @@ import pandas as pd
 from batgen.errors import ConfigError, DataError
 
 PARTS = ("train", "val", "test")
+#: In a saved split beside PARTS: rows that no part has, since `train_share` leaves their cells out.
+LEFT_OUT = "left_out"
 KINDS = ("sample", "cell", "policy", "condition", "chronological")
 #: Groups are distributed anew, so many times at most, until every part is within this fraction of all samples.
 _TRIES, _NEAR = 64, 0.08
@@ -25,7 +29,8 @@ _GROUP_COLUMN = {"cell": "cell_id", "policy": "policy"}
 
 @dataclass(frozen=True)
 class Split:
-    """How to split. `seed` None takes the seed of the run; `by` is the column of kind `condition`."""
+    """How to split. `seed` None takes the seed of the run; `by` is the column of kind `condition`; `train_share` the share
+    of the cells of train and of val that are kept, at least one of each; where cells are on both sides, of all of them."""
 
     ACCEPTS = ("curves", "sequences", "profiles")
 
@@ -35,6 +40,7 @@ class Split:
     test: float
     seed: int | None = None
     by: str | None = None
+    train_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -44,6 +50,9 @@ class Split:
                 raise ConfigError(f"split.{part}={getattr(self, part)}: every part needs a weight above 0.")
         if (self.by is not None) != (self.kind == "condition"):
             raise ConfigError(f"split.by={self.by}: kind=condition needs the name of a column here, other kinds none.")
+        check_train_share(self.train_share)
+        if self.train_share < 1 and self.kind == "chronological":
+            raise ConfigError("split.train_share: kind=chronological tests every cell it trains on. Use split=cell.")
 
     @property
     def column(self) -> str | None:
@@ -51,12 +60,14 @@ class Split:
         return _GROUP_COLUMN.get(self.kind, self.by)
 
     def assign(self, samples: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
-        """Row numbers (int64, ascending) of train, val and test; together every row once.
+        """Row numbers (int64, ascending) of train, val and test; together every row once, but for those that train_share
+        leaves out.
 
         The same for the same samples and seed, whatever the order of rows for the kinds that separate groups.
         Raises ConfigError when a part would be empty or the column is absent.
         """
-        rng = np.random.default_rng(seed if self.seed is None else self.seed)
+        seed = seed if self.seed is None else self.seed
+        rng = np.random.default_rng(seed)
         weights = np.array([self.train, self.val, self.test], dtype=float)
         weights /= weights.sum()
         if self.kind == "sample":
@@ -73,6 +84,14 @@ class Split:
         parts = {name: np.flatnonzero(label == number).astype(np.int64) for number, name in enumerate(PARTS)}
         self._refuse_empty(parts, samples)
         check_split(samples, parts, self.kind, self.by)
+        if self.train_share == 1:
+            return parts
+        cells = samples["cell_id"].to_numpy(str)
+        for sides in (["train"], ["val"]) if self.column else (["train", "val"],):
+            there = cells[np.concatenate([parts[name] for name in sides])]
+            kept = kept_cells(there, self.train_share, [seed, 2])
+            parts |= {name: parts[name][np.isin(cells[parts[name]], kept)] for name in sides}
+        self._refuse_empty(parts, samples)
         return parts
 
     def _groups(self, samples: pd.DataFrame) -> np.ndarray:
@@ -95,9 +114,25 @@ class Split:
             )
 
 
+def check_train_share(share: float) -> None:
+    """Raise ConfigError unless `share` is a fraction above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise ConfigError(f"split.train_share={share}: it must be a fraction above 0, at most 1, such as 0.1.")
+
+
+def kept_cells(cells: np.ndarray, share: float, seed: list[int]) -> np.ndarray:
+    """The names of `share` of the different `cells` (N,), rounded, at least one; those of a share are among any larger one's."""
+    names = np.unique(cells)
+    kept: np.ndarray = names[np.random.default_rng(seed).permutation(len(names))[: max(1, round(share * len(names)))]]
+    return kept
+
+
 def check_split(samples: pd.DataFrame, parts: Mapping[str, np.ndarray], kind: str, by: str | None = None) -> None:
-    """Raise DataError unless the parts cover every row once and keep apart what the kind of split promises."""
-    rows = np.concatenate([parts[name] for name in PARTS])
+    """Raise DataError unless the parts cover every row once and keep apart what the kind of split promises.
+
+    `parts` may have LEFT_OUT beside PARTS, rows that belong to none of them.
+    """
+    rows = np.concatenate(list(parts.values()))
     if len(rows) != len(samples) or not np.array_equal(np.sort(rows), np.arange(len(samples))):
         raise DataError(
             f"The parts of this {kind} split have {len(rows)} rows, {len(np.unique(rows))} of them different, "
@@ -122,16 +157,18 @@ def check_split(samples: pd.DataFrame, parts: Mapping[str, np.ndarray], kind: st
 
 
 def to_json(split: Split, samples: pd.DataFrame, parts: Mapping[str, np.ndarray], seed: int) -> dict[str, Any]:
-    """A split as plain containers: what made it, and per part {cell_id: [ecl, ...]}."""
+    """A split as plain containers: what made it, and per part, and of the rows left out, {cell_id: [ecl, ...]}."""
     content = {}
-    for name in PARTS:
-        chosen = samples.iloc[parts[name]].sort_values(["cell_id", "ecl"])
+    lost = np.setdiff1d(np.arange(len(samples)), np.concatenate([parts[name] for name in PARTS]))
+    for name, rows_of in {**parts, **({LEFT_OUT: lost} if len(lost) else {})}.items():
+        chosen = samples.iloc[rows_of].sort_values(["cell_id", "ecl"])
         content[name] = {str(cell): [int(e) for e in rows["ecl"]] for cell, rows in chosen.groupby("cell_id")}
     return {
         "kind": split.kind,
         "by": split.by,
         "weights": {name: float(getattr(split, name)) for name in PARTS},
         "seed": seed if split.seed is None else split.seed,
+        **({"train_share": split.train_share} if split.train_share < 1 else {}),
         "parts": content,
     }
 
@@ -143,7 +180,7 @@ def from_json(saved: Mapping[str, Any], samples: pd.DataFrame) -> dict[str, np.n
     """
     row = {key: number for number, key in enumerate(zip(samples["cell_id"], samples["ecl"], strict=True))}
     parts = {}
-    for name in PARTS:
+    for name in saved["parts"]:
         keys = [(cell, ecl) for cell, ecls in saved["parts"][name].items() for ecl in ecls]
         if lost := [key for key in keys if key not in row]:
             raise DataError(
@@ -152,7 +189,7 @@ def from_json(saved: Mapping[str, Any], samples: pd.DataFrame) -> dict[str, np.n
             )
         parts[name] = np.sort(np.array([row[key] for key in keys], dtype=np.int64))
     check_split(samples, parts, saved["kind"], saved["by"])
-    return parts
+    return {name: parts[name] for name in PARTS}
 
 
 def _ranges(n: int, weights: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from batgen.data.split import check_train_share, kept_cells
 from batgen.data.unseen_soc_member import SAME_SOC, Member, check_members, grid_rows, same_soc
 from batgen.errors import ConfigError, DataError
 
@@ -27,7 +28,8 @@ class UnseenSoc:
     cases: lists of training SOCs (fractions) by name. use: names of those that are trained; None: all. cells: shared |
     disjoint. folds: of physical cells, for disjoint. calibration: any of none, quantile (cells whose mean SOH is nearest
     to the quantiles (i + 1/2)/k of the training cells') and random; cases that interpolate get none. calibration_cells:
-    how many of each battery type. seed: None takes the seed of the run.
+    how many of each battery type. seed: None takes the seed of the run. train_share: the share of each fold's training
+    cells that is kept, at least one of each type and always the same for one seed; the tested rows stay as they are.
     """
 
     ACCEPTS = ("pulses",)
@@ -39,6 +41,7 @@ class UnseenSoc:
     calibration: list[str] = field(default_factory=lambda: [NONE])
     calibration_cells: int = 3
     seed: int | None = None
+    train_share: float = 1.0
 
     def __post_init__(self) -> None:
         _check_options(self)
@@ -69,6 +72,8 @@ class UnseenSoc:
             for fold, tested_cells in enumerate(folds):
                 tested = np.isin(cell, tested_cells)
                 training = grid & (~tested if self.cells == "disjoint" else True)
+                if self.train_share < 1:
+                    training &= np.isin(cell, self._kept(table[training], seed, fold))
                 for calibration in self.calibration if extrapolates else [NONE]:
                     chosen = self._calibrated(table[training], calibration, seed, fold)
                     calibrating = np.isin(cell, chosen)
@@ -137,6 +142,12 @@ class UnseenSoc:
                     total[fold] += weight
         return [counted["cell_id"].to_numpy(str)[fold_of == fold] for fold in range(self.folds)]
 
+    def _kept(self, training: pd.DataFrame, seed: int, fold: int) -> list[str]:
+        """The training cells of one fold that `train_share` keeps, of each battery type."""
+        types = training.groupby("battery", sort=True)["cell_id"]
+        kept = [kept_cells(cells.to_numpy(str), self.train_share, [seed, 2, fold]) for _, cells in types]
+        return [str(cell) for cells in kept for cell in cells]
+
     def _calibrated(self, training: pd.DataFrame, kind: str, seed: int, fold: int) -> tuple[str, ...]:
         """The calibration cells of one fold, of each type `calibration_cells` of its training cells."""
         if kind == NONE:
@@ -180,6 +191,7 @@ def _nearest_to_quantiles(names: np.ndarray, soh: np.ndarray, count: int) -> lis
 
 def _check_options(split: UnseenSoc) -> None:
     """Raise ConfigError for an option that cannot be meant."""
+    check_train_share(split.train_share)
     names = [str(name) for name in split.cases]
     if not names:
         raise ConfigError(

@@ -110,3 +110,28 @@ def _tail(distance: np.ndarray, width: np.ndarray, rise: float, mass: float) -> 
     scale = mass * width / rise
     steps = np.divide(distance, scale, out=np.full_like(distance, np.inf), where=scale > 0)
     return mass * np.exp(-np.maximum(steps, 0.0))
+
+
+def quantile_paths(quantiles: np.ndarray, levels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Courses (K, H) at the `wanted` levels (K,) through quantiles (H, Q) of `levels` (Q,): draws of a quantile forecast.
+
+    The inverse of the distribution function that `pit_values` describes: linear between the quantiles (put in order
+    first), exponential tails beyond the outermost. A course keeps its level from first to last, as a cell that ages slower
+    than expected goes on doing. Raises ValueError for a single level.
+    """
+    if len(levels) < 2:
+        raise ValueError("courses need at least two levels")
+    q = np.sort(np.asarray(quantiles, dtype=np.float64), axis=1)
+    found = np.empty((len(wanted), len(q)))
+    lower = levels[0] * (q[:, 1] - q[:, 0]) / (levels[1] - levels[0])
+    upper = (1 - levels[-1]) * (q[:, -1] - q[:, -2]) / (levels[-1] - levels[-2])
+    for row, level in enumerate(wanted):
+        if level < levels[0]:
+            found[row] = q[:, 0] + lower * np.log(level / levels[0])
+        elif level > levels[-1]:
+            found[row] = q[:, -1] - upper * np.log((1 - level) / (1 - levels[-1]))
+        else:
+            place = min(int(np.searchsorted(levels, level, side="right")) - 1, len(levels) - 2)
+            share = (level - levels[place]) / (levels[place + 1] - levels[place])
+            found[row] = (1 - share) * q[:, place] + share * q[:, place + 1]
+    return found

@@ -7,12 +7,13 @@ of measured rows. A NaN or infinity in generated profiles is a failure of the ge
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import pdist
 from scipy.stats import wasserstein_distance
+
+from batgen.evaluation.pair_sums import check_sets, pair_sums
 
 #: Power below this share of the mean measured power counts as this (80 dB down): a flat curve has none at all.
 _POWER_FLOOR = 1e-8
-_CHUNK_ROWS = 2048
 
 
 def profile_vector(
@@ -47,13 +48,12 @@ def energy_distance(real: np.ndarray, generated: np.ndarray) -> float:
     value does not have. Source: Szekely & Rizzo 2013. Rows of one cell are alike: take its interval from
     `energy_distance_interval`. Raises ValueError with fewer than two rows on a side.
     """
-    _check_sets(real, generated)
+    check_sets(real, generated)
     if min(len(real), len(generated)) < 2:
         raise ValueError(f"need two rows or more on each side, got {len(real)} and {len(generated)}")
     if not np.isfinite(generated).all():
         return float("inf")
-    parts = _pair_sums(real, generated, np.zeros(len(real), int), np.zeros(len(generated), int), 1)
-    return _weighted_energy(np.ones((1, 1)), *parts)
+    return pair_sums(real, generated)[0].value()
 
 
 def energy_distance_interval(
@@ -64,77 +64,20 @@ def energy_distance_interval(
     seed: int,
     n: int = 1000,
 ) -> tuple[float, float]:
-    """95 % percentile interval of `energy_distance`, resampling whole cells of both sets `n` times.
+    """95 % percentile interval of `energy_distance`, resampling whole cells of both sets `n` times (`PairSums.interval`).
 
     `cells_real` (N,), `cells_generated` (M,) name the cell of each row, for generated rows the cell whose conditions they
-    were drawn for. Sets with the same cells are resampled together, others each by itself. A cell drawn twice is two
-    cells: pairs of a row with its own copy (distance 0) or of one copy of a cell with another would make a resampled
-    set look too alike, and a bootstrap that counts them gives an interval above its own estimate. Such pairs are left
-    out, and pairs of different cells weigh C / (C - 1) for C cells, which makes up for resamples that drop cells.
-    (NaN, NaN) with fewer than two cells in a set. Source: ours, after the bootstrap of U-statistics of Arcones & Gine 1992.
+    were drawn for. Sets with the same cells are resampled together, others each by itself. (NaN, NaN) with fewer than
+    two cells in a set.
     """
-    _check_sets(real, generated)
-    names_real, index_real = np.unique(np.asarray(cells_real), return_inverse=True)
-    names_made, index_made = np.unique(np.asarray(cells_generated), return_inverse=True)
-    if index_real.shape != (len(real),) or index_made.shape != (len(generated),):
+    check_sets(real, generated)
+    if np.shape(cells_real) != (len(real),) or np.shape(cells_generated) != (len(generated),):
         raise ValueError("need one cell for each row")
-    if min(len(names_real), len(names_made)) < 2:
+    if min(len(np.unique(cells_real)), len(np.unique(cells_generated))) < 2:
         return float("nan"), float("nan")
     if not np.isfinite(generated).all():
         return float("inf"), float("inf")
-    together = len(names_real) == len(names_made) and bool((names_real == names_made).all())
-    if not together:
-        index_made = index_made + len(names_real)
-    total = len(names_real) if together else len(names_real) + len(names_made)
-    parts = _pair_sums(real, generated, index_real, index_made, total)
-    rng = np.random.default_rng(seed)
-    values = np.empty(n)
-    for k in range(n):
-        copies = np.zeros(total)
-        sets = [np.arange(total)] if together else [np.unique(index_real), np.unique(index_made)]
-        for cells in sets:
-            copies[cells] = rng.multinomial(len(cells), np.full(len(cells), 1.0 / len(cells)))
-        weight = np.outer(copies, copies)
-        for cells in sets:
-            weight[np.ix_(cells, cells)] *= len(cells) / (len(cells) - 1)
-        np.fill_diagonal(weight, copies)
-        values[k] = _weighted_energy(weight, *parts)
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-_Part = tuple[np.ndarray, np.ndarray]
-
-
-def _pair_sums(
-    real: np.ndarray, generated: np.ndarray, index_real: np.ndarray, index_made: np.ndarray, cells: int
-) -> tuple[_Part, _Part, _Part]:
-    """Sums of distances and numbers of pairs, (cells, cells) each, of the pairs real-generated, real-real, made-made."""
-    hot_real, hot_made = np.eye(cells)[index_real], np.eye(cells)[index_made]
-
-    def part(a: np.ndarray, b: np.ndarray, hot_a: np.ndarray, hot_b: np.ndarray, same: bool) -> _Part:
-        sums = np.zeros((cells, cells))
-        for start in range(0, len(a), _CHUNK_ROWS):
-            rows = slice(start, start + _CHUNK_ROWS)
-            sums += hot_a[rows].T @ (cdist(a[rows], b) @ hot_b)
-        pairs = np.outer(hot_a.sum(0), hot_b.sum(0))
-        return sums, pairs - np.diag(hot_a.sum(0)) if same else pairs
-
-    return (
-        part(real, generated, hot_real, hot_made, False),
-        part(real, real, hot_real, hot_real, True),
-        part(generated, generated, hot_made, hot_made, True),
-    )
-
-
-def _weighted_energy(weight: np.ndarray, cross: _Part, real: _Part, made: _Part) -> float:
-    """The energy distance with `weight` (cells, cells) on the pairs of two cells; NaN where no pair is left."""
-
-    def mean(part: _Part) -> float:
-        count = float((weight * part[1]).sum())
-        return float((weight * part[0]).sum()) / count if count > 0 else float("nan")
-
-    return 2 * mean(cross) - mean(real) - mean(made)
+    return pair_sums(real, generated, cells_real, cells_generated)[0].interval(seed, n)
 
 
 def energy_score(real: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -218,11 +161,6 @@ def _power(profiles: np.ndarray) -> np.ndarray:
 def _mean_level(power: np.ndarray, floor: float) -> np.ndarray:
     level: np.ndarray = (10 * np.log10(np.maximum(power, floor))).mean(axis=0)
     return level
-
-
-def _check_sets(real: np.ndarray, generated: np.ndarray) -> None:
-    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ValueError(f"need real (N, D) and generated (M, D), got {real.shape} and {generated.shape}")
 
 
 def _check_curves(real: np.ndarray, generated: np.ndarray, slices: Sequence[str]) -> None:

@@ -48,8 +48,42 @@ METRICS: dict[str, tuple[str | None, str]] = {
     "pass_rate": ("1", "higher"),
     "TSTR_MAE": (None, "lower"),
     "permuted_ratio": ("1", "higher"),
+    "MMD": ("1", "lower"),
+    "sliced_wasserstein": ("1", "lower"),
+    "precision": ("1", "higher"),
+    "recall": ("1", "higher"),
+    "density": ("1", "one"),
+    "coverage": ("1", "higher"),
+    "between_condition_ratio": ("1", "one"),
+    "condition_error": (None, "lower"),
+    "train_distance_ratio": ("1", "one"),
+    "copy_share": ("1", "lower"),
+    "membership_AUC": ("1", "half"),
+    "indicator_MAE": (None, "lower"),
+    "indicator_distance": (None, "lower"),
+    "augmented_MAE": (None, "lower"),
 }
 
+#: Names that do not end in their unit, and their unit. A whole curve is measured in scales of its signals.
+_UNITS = {
+    **dict.fromkeys(
+        (
+            "SOH",
+            "soh",
+            "soc",
+            "q1",
+            "soh_change",
+            "coulombic_efficiency",
+            "profile",
+            "curve",
+            "cc_time_share",
+            "cv_time_share",
+        ),
+        "1",
+    ),
+    **dict.fromkeys(("ecl", "eol", "rul", "cycle_life"), "cycles"),
+    **dict.fromkeys(("c1", "c2", "c_rate", "c_rate_rms"), "C"),
+}
 _PULSE_VOLTAGE = re.compile(r"U\d+")
 
 
@@ -58,12 +92,14 @@ def unit_of(signal: str) -> str:
 
     The names of the pulse table have none: its SOH is a fraction ("1"), its U1, U2, ... are in "V". Nor has a
     coulombic efficiency, which is a fraction; nor have a soh, a whole profile (its distances are in scales of its
-    signals) and several conditions joined by "+".
+    signals), shares of time and several conditions joined by "+"; ages are in cycles, rates in C.
     """
     if signal == TOTAL:
         return "mixed"
-    if signal in ("SOH", "soh", "coulombic_efficiency", "profile") or "+" in signal:
+    if "+" in signal:
         return "1"
+    if signal in _UNITS:
+        return _UNITS[signal]
     return "V" if _PULSE_VOLTAGE.fullmatch(signal) else signal.rpartition("_")[2]
 
 

@@ -164,3 +164,59 @@ def test_saved_split_of_other_data_is_refused():
         from_json(saved, table(11))
     with pytest.raises(DataError, match="each must be there once"):
         from_json(saved, table(13))
+
+
+def cells_of(samples: pd.DataFrame, rows: np.ndarray) -> set[str]:
+    return set(samples["cell_id"].iloc[rows])
+
+
+SHARED = [kind for kind in KINDS if kind != "chronological"]
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_train_share_keeps_the_test_set_and_is_nested(kind):
+    samples = table(40)
+    whole = split(kind).assign(samples, 4)
+    before: dict[str, np.ndarray] = {}
+    for share in (0.03, 0.05, 0.1, 0.2, 0.5, 0.9):
+        parts = split(kind, train_share=share).assign(samples, 4)
+        np.testing.assert_array_equal(parts["test"], whole["test"])
+        for name in ("train", "val"):
+            all_cells, kept = cells_of(samples, whole[name]), cells_of(samples, parts[name])
+            if kind != "sample":  # there a cell is on every side
+                assert len(kept) == max(1, round(share * len(all_cells)))
+            np.testing.assert_array_equal(parts[name], [i for i in whole[name] if samples["cell_id"][i] in kept])
+            assert set(before.get(name, [])) <= set(parts[name])
+        before = parts
+        if kind == "sample":  # a cell that is left out gives no validation rows either
+            both = cells_of(samples, np.concatenate([parts["train"], parts["val"]]))
+            assert len(both) == max(1, round(share * 40))
+
+
+def test_train_share_differs_between_seeds_and_is_checked():
+    kept = {
+        tuple(sorted(cells_of(table(40), split("cell", train_share=0.1).assign(table(40), k)["train"])))
+        for k in range(5)
+    }
+    assert len(kept) == 5
+    for share in (0.0, -0.1, 1.5):
+        with pytest.raises(ConfigError, match=r"split\.train_share="):
+            split("cell", train_share=share)
+    with pytest.raises(ConfigError, match="kind=chronological tests every cell"):
+        split("chronological", train_share=0.5)
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_saved_share_means_the_same_rows(kind):
+    samples = table(20)
+    made = split(kind, train_share=0.2)
+    parts = made.assign(samples, 1)
+    saved = json.loads(json.dumps(to_json(made, samples, parts, 1)))
+    assert saved["train_share"] == 0.2
+    back = from_json(saved, samples)
+    assert set(back) == set(PARTS)
+    for name in PARTS:
+        np.testing.assert_array_equal(back[name], parts[name])
+    with pytest.raises(DataError, match="each must be there once"):
+        from_json(saved, table(21))
+    assert "left_out" not in to_json(split(kind), samples, split(kind).assign(samples, 1), 1)["parts"]

@@ -307,3 +307,25 @@ def test_measured_cells_are_never_on_both_sides(data_dir: Path, battery: str, ce
         m.case: (len(m.train), len(m.test)) for m in split(cells="shared", calibration=["none"]).members(table, 0)
     }
     assert counts == {case: (len(socs) * stages, (10 - len(socs)) * stages) for case, socs in CASES.items()}
+
+
+@pytest.mark.parametrize("cells", ["shared", "disjoint"])
+def test_train_share_keeps_the_tested_rows_and_is_nested(cells: str) -> None:
+    whole = split(cells=cells, calibration=["none"]).members(TABLE, 3)
+    before = [np.array([], dtype=np.int64)] * len(whole)
+    for share in (0.03, 0.1, 0.3, 0.6):
+        members = split(cells=cells, calibration=["none"], train_share=share).members(TABLE, 3)
+        for m, w, b in zip(members, whole, before, strict=True):
+            np.testing.assert_array_equal(m.test, w.test)
+            np.testing.assert_array_equal(m.random, w.random)
+            for battery in TABLE["battery"].unique():
+                of_type = {
+                    c for c, t in zip(CELL[w.train], TABLE["battery"].iloc[w.train], strict=True) if t == battery
+                }
+                kept = of_type & set(CELL[m.train])
+                assert len(kept) == max(1, round(share * len(of_type)))
+            np.testing.assert_array_equal(m.train, w.train[np.isin(CELL[w.train], list(set(CELL[m.train])))])
+            assert set(b) <= set(m.train)
+        before = [m.train for m in members]
+    with pytest.raises(ConfigError, match=r"split\.train_share=0"):
+        split(train_share=0.0)

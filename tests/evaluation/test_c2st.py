@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from batgen.evaluation.c2st import _chance, blocks, c2st
+from batgen.evaluation.c2st import _chance, blocks, c2st, c2st_correct
 from batgen.evaluation.distances import profile_vector
 from tests.evaluation.made_profiles import nasa_discharges, profiles
 
@@ -83,6 +83,18 @@ def test_groups_stay_together_so_that_a_fingerprint_of_a_cell_does_not_help() ->
 
 def test_a_fold_without_one_side_is_a_coin() -> None:
     np.testing.assert_array_equal(_chance(np.zeros((4, 2)), np.ones(4, int), np.zeros((3, 2)), 0), [0.5, 0.5, 0.5])
+
+
+def test_rows_told_right_average_to_the_score_of_long_vectors_too() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(2, 120, 400))
+    y[:40] += 1.0
+    groups = np.arange(120) // 6
+    right, found = c2st_correct(x, y, groups, groups, 0)
+    assert set(np.unique(np.r_[right, found])) <= {0.0, 0.5, 1.0}
+    assert (right.mean() + found.mean()) / 2 == c2st(x, y, groups, groups, 0)
+    assert found[:40].mean() > found[40:].mean() + 0.3
+    np.testing.assert_array_equal(c2st_correct(x, y * np.nan, groups, groups, 0)[0], np.ones(120))
 
 
 def test_blocks_of_cycles_and_bad_input() -> None:
