@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from batgen.report.figures.style import save
 from batgen.report.leaderboard_table import Board, Failure, summarise, to_markdown, to_plain
 
 Rows = list[dict[str, Any]]
-Evaluate = Callable[[Path, Console], Sequence[Mapping[str, Any]]]
+#: A run folder, where to speak, and whether the baselines beside it are wanted too.
+Evaluate = Callable[[Path, Console, bool], Sequence[Mapping[str, Any]]]
 WriteReport = Callable[[Sequence[Path], Path, str], object]
 #: Columns of leaderboard.csv that come first; whatever else a row holds comes after them.
 COLUMNS = (
@@ -69,11 +71,12 @@ def _evaluate_all(plan: Plan, failed: dict[str, str], evaluate: Evaluate, consol
     """Rows of all finished runs, each with its run, kind and board; adds to `failed` what could not be evaluated."""
     rows: Rows = []
     evaluated = []
+    covered: set[tuple[str, str]] = set()  # boards whose baselines are scored: those of another run there are the same
     for job in plan.jobs:
         if job.model in failed:
             continue
         try:
-            found = evaluate(job.folder, console)
+            found = evaluate(job.folder, console, (job.kind, job.board) not in covered)
         except Exception as error:  # hours of training of others must not be lost to one
             if os.environ.get("BATGEN_TRACEBACK"):
                 raise
@@ -81,6 +84,7 @@ def _evaluate_all(plan: Plan, failed: dict[str, str], evaluate: Evaluate, consol
             failed[job.model] = f"evaluation: {text}"
             continue
         evaluated.append(job.model)
+        covered.add((job.kind, job.board))
         rows += [_placed(row, job) for row in found]
     return rows, evaluated
 
@@ -96,7 +100,7 @@ def _evaluation(settings: Mapping[str, int]) -> Evaluate:
 
     usual = EvaluateSettings()
     wanted = EvaluateSettings(settings.get("rows", usual.rows), settings.get("draws", usual.draws))
-    return lambda folder, console: evaluate_run(folder, wanted, console)
+    return lambda folder, console, beside: evaluate_run(folder, replace(wanted, baselines=beside), console)
 
 
 def _report() -> WriteReport:

@@ -1,10 +1,14 @@
 """Small runs of each family on the embedded cells, in this process: what an evaluation has to cope with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from batgen import config, overrides
 from batgen.cli import CONF
-from batgen.run import train
+from batgen.run import _FAMILIES, train
 
 #: As little as a run can be and still have a test set. A closed-form model of each family, and one with a latent.
 RUNS = {
@@ -24,8 +28,20 @@ RUNS = {
 
 
 def trained(family: str, folder: Path, *words: str) -> Path:
-    """The folder of a finished run of this family."""
+    """The folder of a finished run of this family, without its figures: they take longer than all else, and no evaluation
+    looks at them."""
     cfg = overrides.compose([*RUNS[family], *words, f"run_dir={folder}", "run_name=test"], CONF)
     config.validate(cfg)
-    train(cfg, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_FAMILIES[family], "draw", lambda part, drawn: [drawn])
+        train(cfg, folder)
     return folder
+
+
+@contextmanager
+def shared_cache(folder: Path) -> Iterator[Path]:
+    """A cache for several tests: BATGEN_CACHE_DIR is `folder`, BATGEN_DATA_DIR is unset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BATGEN_CACHE_DIR", str(folder))
+        patch.delenv("BATGEN_DATA_DIR", raising=False)
+        yield folder

@@ -63,7 +63,7 @@ class Trainer:
         return status
 
 
-def evaluated(folder: Path, _: Console) -> list[dict[str, Any]]:
+def evaluated(folder: Path, _: Console, beside: bool) -> list[dict[str, Any]]:
     about = {"test_set": "test", "family": "fidelity", "metric": "RMSE", "signal": "voltage_V", "unit": "V"}
     value = len(folder.name) / 100
     return [
@@ -124,10 +124,10 @@ def test_a_process_that_dies_takes_no_other_model_with_it(three: Plan, monkeypat
 
 
 def test_an_evaluation_that_fails_is_told(three: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(folder: Path, console: Console) -> list[dict[str, Any]]:
+    def broken(folder: Path, console: Console, beside: bool) -> list[dict[str, Any]]:
         if folder.name == "knn":
             raise ZeroDivisionError("planted")
-        return evaluated(folder, console)
+        return evaluated(folder, console, beside)
 
     assert "knn: failed: evaluation: ZeroDivisionError: planted" in made(three, Trainer(), monkeypatch, broken)
     assert "knn" not in (three.out / "leaderboard.html").read_text()

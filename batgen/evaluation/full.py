@@ -36,8 +36,12 @@ _FOLDS = 3
 
 
 def full_rows(comparison: Comparison, seed: int, context: Mapping[str, Any]) -> list[Row]:
-    """Rows of all families; a family that has nothing to say of these curves gives none."""
-    return [row for family in FAMILIES.values() for row in family(comparison, seed, context)]
+    """Rows of all families; a family that has nothing to say of these curves gives none.
+
+    An infinite value is a generator that failed (null in JSON); NaN is no value, and its row is left out.
+    """
+    rows = [row for family in FAMILIES.values() for row in family(comparison, seed, context)]
+    return [row for row in rows if not np.isnan(row["value"])]
 
 
 def joined(rows: Sequence[Row]) -> list[Row]:

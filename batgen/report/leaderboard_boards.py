@@ -175,7 +175,10 @@ def _heading(column: Column, rows: Sequence[Row]) -> Heading:
 
 
 def _cell(rows: Sequence[Row], key: str) -> Cell:
-    """Mean over seeds of the mean of a seed's rows; with one seed and one row its interval."""
+    """Mean over seeds of the mean of a seed's rows; with one seed and one row its interval. A value that is null was
+    infinite, which JSON does not know: a generator that failed must not rank as one that was not asked."""
+    if key == "value" and any(r.get(key) is None for r in rows):
+        return Cell(math.inf)
     known = [r for r in rows if _number(r.get(key)) is not None]
     if not known:
         return Cell()
@@ -211,7 +214,7 @@ def badness(heading: Heading, value: float) -> float:
         bad = rules[heading.direction](value)
     else:
         return math.nan
-    return bad if math.isnan(bad) else float(f"{bad:.3g}")
+    return bad if not math.isfinite(bad) else float(f"{bad:.3g}")
 
 
 def _rank(entries: Sequence[Entry], protocol: str, headings: Sequence[Heading]) -> None:
@@ -233,6 +236,8 @@ def _rank(entries: Sequence[Entry], protocol: str, headings: Sequence[Heading]) 
 
 def text(cell: Cell) -> str:
     """A cell as shown: the mean, and the standard deviation over seeds where there are several."""
+    if math.isinf(cell.mean):
+        return "fails"
     shown = number(cell.mean)
     if math.isnan(cell.spread) or cell.spread == 0:
         return shown

@@ -100,9 +100,14 @@ def test_a_classifier_below_guessing_is_no_better_than_guessing() -> None:
     assert entry(board, "good").ranks == entry(board, "bad").ranks == {"honest": (1.5, 1)}
 
 
+def test_a_generator_that_fails_ranks_last_and_says_so() -> None:
+    (board,) = summarise([row("bad", "RMSE", None), row("good", "RMSE", 5.0)])  # null: infinite
+    assert entry(board, "bad").ranks["honest"] == (2.0, 1)
+    assert "fails" in to_markdown([board], "sim", [], {})
+
+
 def test_a_metric_that_is_missing_is_not_ranked_and_the_number_of_columns_is_told() -> None:
     rows = [r for r in planted((0,)) if not (r["method"] == "base" and r["metric"] == "recall")]
-    rows.append(row("base", "recall", None))
     (board,) = summarise(rows)
     assert entry(board, "base").ranks["honest"] == (2.0, len(METRICS) - 1)
     assert f"2.0 ({len(METRICS) - 1})" in to_markdown([board], "sim", [], {})
