@@ -48,7 +48,7 @@ def test_page_says_what_was_trained_on_what(page: Path) -> None:
     assert "1,234 parameters" in text
     assert "it is told eol, ecl" in text
     assert "Cells: 2 train, 1 test (4 curves). Judged on 60" in text  # honest: no cell on both sides
-    assert "Cells: 2 train, 1 test (4 curves). 1 cells are on both sides" in text
+    assert "Cells: 2 train, 1 test (4 curves). 1 cell is on both sides" in text
 
 
 def test_verdict_follows_the_numbers(page: Path) -> None:
@@ -113,7 +113,7 @@ def test_without_baselines_nothing_is_claimed(tmp_path: Path) -> None:
     content["rows"] = [r for r in content["rows"] if r["role"] == "model"]
     (run / "evaluation.json").write_text(json.dumps(content))
     text = text_of(write_report([run], tmp_path / "p.html"))
-    assert "no baseline was evaluated beside it" in text
+    assert "no baseline was scored in this evaluation" in text
     assert 'class="chip' not in text
 
 
@@ -182,3 +182,22 @@ def test_packing_keeps_curves_to_a_step() -> None:
     again = unpacked(packed(values))
     np.testing.assert_allclose(again, np.where(np.isinf(values), np.nan, values), atol=4 / 65534)
     assert plain([1.23456, float("nan"), float("inf")]) == [1.235, None, None]
+
+
+def test_runs_judged_on_other_curves_share_no_line_and_no_baseline(tmp_path: Path) -> None:
+    """Planted: the same test by name, other measured curves; there knn is better than the second model."""
+    runs = [evaluated_run(tmp_path / "a"), evaluated_run(tmp_path / "b", model="gan")]
+    with h5py.File(runs[1] / "evaluation.h5", "r+") as file:
+        for one in file["sets"].values():
+            one["shown/measured"][...] = 2 * one["shown/measured"][()]
+    content = json.loads((runs[1] / "evaluation.json").read_text())
+    for row in content["rows"]:
+        if row["method"] == "knn" and row["metric"] == "CRPS":
+            row.update(value=0.002, low=0.0015, high=0.0025)
+    (runs[1] / "evaluation.json").write_text(json.dumps(content))
+    text = text_of(write_report(runs, tmp_path / "p.html"))
+    lines = re.findall(r'>CRPS, Voltage \[V\]</th>.*?class="chip (\w+)"', text)
+    assert lines == ["better", "worse"] * 2  # honest and paper; the second model against its own knn
+    assert "curves as gan has them" in text
+    heads = re.findall(r'<th scope="col">([^<]*)</th>', text[text.index('id="metrics"') :])
+    assert heads[:5] == ["metric", "protocol", "cvae", "knn", "floor"]

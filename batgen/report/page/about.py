@@ -61,7 +61,11 @@ def _cells(run: EvaluatedRun, protocol: str) -> str:
     curves = sum(sum(rows.values()) for rows in sides.values())
     both = set(sides.get("train", {})) & set(sides.get("test", {}))
     text = f"Cells: {counts}" + (f" ({curves:,} curves)." if curves else ".")
-    return text + (f" {len(both)} cells are on both sides, in training and in the test." if both else "")
+    return text + (
+        f" {len(both)} {'cell is' if len(both) == 1 else 'cells are'} on both sides, in training and in the test."
+        if both
+        else ""
+    )
 
 
 def split_sides(part: Path) -> dict[str, dict[str, int]]:

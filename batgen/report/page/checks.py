@@ -15,7 +15,9 @@ def physics_plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """{label, checks, measured, methods: [{name, role, rate, low, high}]}, one a protocol and test set, in per cent."""
     rates = [r for r in rows if r["metric"] == "pass_rate"]
     plots = []
-    for (data, _, test_set, protocol), own in grouped(rates, "data", "kind", "test_set", "protocol").items():
+    for (data, _, test_set, protocol, board), own in grouped(
+        rates, "data", "kind", "test_set", "protocol", "board"
+    ).items():
         checks = grouped(own, "signal")
         floors = [
             [float(r["floor"]) for r in some if isinstance(r.get("floor"), int | float)] for some in checks.values()
@@ -31,7 +33,8 @@ def physics_plots(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
             methods.append({"name": name, "role": role, **columns})
         plots.append({
-            "label": f"{data}, {protocol} protocol: {test_set}", "checks": [signal_name(str(c[0])) for c in checks],
+            "label": f"{data}, {protocol} protocol: {test_set}" + (f" ({board})" if board else ""),
+            "checks": [signal_name(str(c[0])) for c in checks],
             "measured": plain([_percent(fmean(f) if f else None) for f in floors]), "methods": methods,
         })  # fmt: skip
     return plots

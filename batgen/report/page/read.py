@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batgen.errors import DataError
+from batgen.report.page.same_curves import boards
 
 Row = Mapping[str, Any]
 #: What every row must say.
@@ -30,7 +31,8 @@ _COLUMNS = (
 class EvaluatedRun:
     """A folder that was evaluated. `name`: what the page calls its model, unique on the page.
 
-    names: the same of each method of its own, by what evaluation.json calls it.
+    names: the same of each method of its own, by what evaluation.json calls it. board: what to call the measured curves it
+    was judged on, where runs of the page differ in them.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class EvaluatedRun:
     run: dict[str, Any] = field(default_factory=dict)
     config: str = ""
     names: dict[str, str] = field(default_factory=dict)
+    board: str = ""
 
     @property
     def parts(self) -> list[Path]:
@@ -55,6 +58,8 @@ def read_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
         raise DataError("no run to report on. Give at least one folder with an evaluation.json.")
     read = [_evaluation(folder) for folder in folders]
     models = [str(content["about"].get("model", folder.name)) for folder, content in zip(folders, read, strict=True)]
+    kinds = [(str(c["about"].get("data")), str(c["about"].get("family", "curves"))) for c in read]
+    judged_on = boards(folders, kinds, models)
     runs = []
     for place, (folder, content) in enumerate(zip(folders, read, strict=True)):
         name = models[place]
@@ -67,10 +72,19 @@ def read_runs(folders: Sequence[Path]) -> list[EvaluatedRun]:
         names = {method: name if len(own) == 1 else f"{name}: {method}" for method in own}
         kind = content["about"].get("family", "curves")
         rows: list[Row] = [
-            {**row, "kind": kind, "method": names[str(row["method"])] if row.get("role") == "model" else row["method"]}
+            {
+                **row,
+                "kind": kind,
+                "board": judged_on[place],
+                "method": names[str(row["method"])] if row.get("role") == "model" else row["method"],
+            }
             for row in content["rows"]
         ]
-        runs.append(EvaluatedRun(folder, name, rows, content["about"], content.get("notes", []), run, text, names))
+        runs.append(
+            EvaluatedRun(
+                folder, name, rows, content["about"], content.get("notes", []), run, text, names, judged_on[place]
+            )
+        )
     return runs
 
 
@@ -81,7 +95,7 @@ def all_rows(runs: Sequence[EvaluatedRun]) -> list[Row]:
     for place, run in enumerate(runs):
         for row in run.rows:
             if row.get("role") != "model":
-                key = tuple(row.get(k) for k in ("data", "kind", "protocol", "split", "test_set", "method"))
+                key = tuple(row.get(k) for k in ("data", "kind", "board", "protocol", "split", "test_set", "method"))
                 if owner.setdefault(key, place) != place:
                     continue
             kept.append(row)

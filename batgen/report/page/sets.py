@@ -72,15 +72,15 @@ def _add(
     group: h5py.Group, run: EvaluatedRun, sets: list[dict[str, Any]], measured: list[np.ndarray], total: int
 ) -> None:
     """The set joins one that another run has of the same measured curves, or begins one of its own."""
-    kind = run.about.get("family", "curves")
     about = {k: str(group.attrs[k]) for k in ("protocol", "split", "test_set", "data")}
+    about |= {"kind": str(run.about.get("family", "curves")), "board": run.board}
     curves = group["shown/measured"][()]
     same = [
         s for s, own in zip(sets, measured, strict=True)
-        if s["about"] == {**about, "kind": kind} and own.shape == curves.shape and np.array_equal(own, curves, equal_nan=True)
+        if s["about"] == about and own.shape == curves.shape and np.array_equal(own, curves, equal_nan=True)
     ]  # fmt: skip
     if not same:
-        sets.append(_begin(group, run.name, {**about, "kind": kind}, curves, total))
+        sets.append(_begin(group, run.name, about, curves, total))
         measured.append(curves)
     target = same[0] if same else sets[-1]
     rows = np.array(target["places"])
@@ -103,7 +103,8 @@ def _begin(group: h5py.Group, name: str, about: dict[str, str], curves: np.ndarr
     records = json.loads(str(group["shown"].attrs.get("records", "[]")))
     return {
         "about": about,
-        "label": f"{about['data']} {about['kind']}, {about['protocol']} protocol, {about['split']} split: {about['test_set']}",
+        "label": f"{about['data']} {about['kind']}, {about['protocol']} protocol, {about['split']} split: {about['test_set']}"
+        + (f" ({about['board']})" if about["board"] else ""),
         "places": [int(p) for p in places],
         "rows": [row_label(records[p], p) if p < len(records) else f"curve {p + 1}" for p in places],
         "signals": [_signal(s) for s in signals],

@@ -31,10 +31,10 @@ def methods_of(rows: Iterable[Row]) -> list[tuple[str, str]]:
 def metric_tables(rows: Sequence[Row]) -> Markup:
     """A part a test set, a table a family in each."""
     parts = []
-    tests = grouped(rows, "data", "kind", "test_set")
-    for place, ((data, kind, test_set), own) in enumerate(tests.items()):
+    tests = grouped(rows, "data", "kind", "test_set", "board")
+    for place, ((data, kind, test_set, board), own) in enumerate(tests.items()):
         if len(tests) > 1:
-            parts.append(el("h3", f"{data}, {kind}: {test_set}"))
+            parts.append(el("h3", f"{data}, {kind}: {test_set}" + (f" ({board})" if board else "")))
         families = grouped(own, "family")
         for family in [(f,) for f in FAMILIES if (f,) in families] + [f for f in families if f[0] not in FAMILIES]:
             parts.append(_family(str(family[0]), families[family], place == 0 and family[0] in _OPEN))

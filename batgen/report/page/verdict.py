@@ -18,12 +18,12 @@ _SIGNS = {"better": "▲", "level": "=", "worse": "▼"}
 def verdict_box(rows: Sequence[Row]) -> Markup:
     """A box a protocol and test set, the honest protocol first and open."""
     rows = [r for r in rows if r.get("family") != "rare"]
-    tests = grouped(rows, "data", "kind", "test_set", "protocol", "split")
+    tests = grouped(rows, "data", "kind", "test_set", "protocol", "split", "board")
     order = sorted(tests, key=lambda key: key[3] == "paper")
     parts = []
     for place, key in enumerate(order):
-        data, _, test_set, protocol, split = key
-        title = f"{protocol} protocol ({split} split), {data}: {test_set}"
+        data, _, test_set, protocol, split, board = key
+        title = f"{protocol} protocol ({split} split), {data}: {test_set}" + (f" ({board})" if board else "")
         if protocol == "paper":
             title += ". A protocol for comparison with the paper, not a measure of new cells"
         body = _verdict(tests[key])
@@ -126,7 +126,7 @@ def _physics(rows: Sequence[Row], models: Sequence[str], baselines: Sequence[str
 
 def _sentence(model: str, words: Sequence[str], baselines: bool) -> str:
     if not baselines:
-        return f"{model}: no baseline was evaluated beside it, so nothing says whether it is worth its training."
+        return f"{model}: no baseline was scored in this evaluation, so nothing here says whether it is worth its training."
     if not words:
         return f"{model}: no interval allows a comparison with a baseline (too few test cells)."
     count = {word: words.count(word) for word in _SIGNS}
