@@ -13,13 +13,16 @@ from batgen import config
 from batgen.compared import family_of, judged, open_run
 from batgen.compared.judged import EvaluateSettings, Judged
 from batgen.console import Bar
-from batgen.errors import BatgenError
+from batgen.errors import BatgenError, CheckpointError
 from batgen.evaluation.full import Row, full_rows, joined
 from batgen.evaluation_file import EvaluationFile
 from batgen.files import replacing, write_json
 from batgen.provenance import provenance
 from batgen.report.evaluation_table import to_markdown
 from batgen.report.page.page import write_report
+
+#: Raised by hand when a metric, or what it is computed from, changes: older evaluations are made anew.
+VERSION = 2
 
 __all__ = ["EvaluateSettings", "Evaluated", "compare_runs", "evaluate_run", "evaluate_tested"]
 
@@ -43,8 +46,7 @@ def evaluate_run(
     holds no finished run, DataError where its data are gone.
     """
     cfg = open_run(run)
-    finished = json.loads((run / "run.json").read_text(encoding="utf-8")).get("started")
-    wanted = {**asdict(settings), "run_started": finished}
+    wanted = {**asdict(settings), "run_started": _started(run), "version": VERSION}
     if not again and (found := _done(run, wanted)) is not None:
         console.print(f"{run.name}: evaluated before, read from {run / 'evaluation.json'}")
         return found
@@ -120,6 +122,17 @@ def evaluate_tested(one: Judged, file: EvaluationFile | None, console: Console) 
     return rows
 
 
+def _started(run: Path) -> Any:
+    """When the run was trained: another training has to be evaluated anew. Raises CheckpointError for a damaged run.json."""
+    path = run / "run.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("started")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error}). Write it anew with: python train.py run_dir={run} resume=true"
+        ) from None
+
+
 def _done(run: Path, wanted: Mapping[str, Any]) -> list[Row] | None:
     """The rows of an evaluation of this run with these settings, if there is one."""
     path = run / "evaluation.json"
@@ -127,6 +140,10 @@ def _done(run: Path, wanted: Mapping[str, Any]) -> list[Row] | None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return list(found["rows"]) if found["about"]["settings"] == dict(wanted) else None
+        made = found["about"]["settings"]
+        more = (
+            {**made, "baselines": wanted["baselines"]} if made.get("baselines") else made
+        )  # with them is enough without
+        return list(found["rows"]) if more == dict(wanted) else None
     except (ValueError, KeyError, TypeError):
         return None

@@ -19,6 +19,8 @@ from batgen.files import replacing
 
 #: Held-out curves that are shown, draws of each; points of a curve, values of an indicator, at most.
 _SHOWN, _DRAWS, _POINTS, _VALUES = 24, 8, 128, 400
+#: What of a row's context is said of a set too.
+_CONTEXT = ("protocol", "seed", "split", "data", "model", "test_set")
 
 
 class EvaluationFile:
@@ -62,7 +64,8 @@ class SetGroup:
     def describe(self, tested: Judged, c: Comparison) -> None:
         """Attributes, axis and the measured curves that are shown."""
         about = {
-            **{k: tested.context[k] for k in ("protocol", "seed", "split", "data", "model", "test_set")},
+            # files from other tools have no seed, and HDF5 has no word for that
+            **{k: v for k in _CONTEXT if (v := tested.context[k]) is not None},
             "signals": json.dumps(list(c.signals)), "axis_name": c.real.axis_name, "told": json.dumps(list(c.told)),
             "n_real": len(c.real), "n_train": 0 if c.train is None else len(c.train),
             "n_draws": 0 if c.draws is None else len(c.draws),

@@ -18,6 +18,7 @@ from batgen.compared.judged import (
     beside,
     chunks,
     evenly,
+    same_data,
     typical_row,
 )
 from batgen.curve_part import Prepared, final_rows, new_model, prepare
@@ -31,6 +32,7 @@ _SWEEP_VALUES, _SWEEP_DRAWS = 7, 32
 def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> Iterator[Judged]:
     """The one test set of a part, its model and baselines."""
     data, trained = prepare(conf, folder / "splits.json"), checkpoint.load(folder / "model.ckpt")
+    same_data(folder, trained, data.store.data_hash)
     known = data.parts["train"] if conf["trainer"]["early_stopping"] == "disjoint" else _both(data)
     test_rows, train_rows = evenly(data.parts["test"], settings.rows), evenly(np.sort(known), settings.rows)
     real, train = curve_set(data, test_rows), curve_set(data, train_rows)

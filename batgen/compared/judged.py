@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from batgen.data.curve_set import NUMERIC_COLUMNS, CurveSet
-from batgen.errors import CheckpointError, ConfigError
+from batgen.errors import CheckpointError, ConfigError, DataError
 from batgen.evaluation.comparison import Comparison
 
 #: Floats that are drawn at once: what keeps memory flat whatever the number of conditions.
@@ -86,6 +86,24 @@ def require_models(folder: Path, names: Sequence[str]) -> None:
         if not (folder / "models" / f"{name}.ckpt").is_file():
             again = f"python train.py run_dir={folder.parent} resume=true"
             raise CheckpointError(f"{folder}: {name} has no model. Go on with: {again}")
+
+
+def own_models(conf: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The config without the run it was fine-tuned from, whose folder may be gone (all that is needed is in the run's own
+    checkpoints), and what must be said of that."""
+    source = conf["finetune"]["run"]
+    if not source:
+        return conf, []
+    note = f"fine-tuned from {source}: curves that that run learnt from are not among the training curves here"
+    return {**conf, "finetune": {**conf["finetune"], "run": None}}, [note]
+
+
+def same_data(folder: Path, trained: Any, data_hash: str) -> None:
+    """Raise DataError unless the data are those that a checkpoint was trained on."""
+    if trained.facts["data_hash"] != data_hash:
+        raise DataError(
+            f"{folder}: the data changed since this run was trained (other content). Train again, or restore them."
+        )
 
 
 def told_conditions(names: Sequence[str], *sets: CurveSet) -> tuple[str, ...]:

@@ -7,8 +7,20 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from batgen import checkpoint
 from batgen.build import build
-from batgen.compared.judged import AT_TRAIN, EvaluateSettings, Judged, Method, Sweep, beside, evenly, require_models
+from batgen.compared.judged import (
+    AT_TRAIN,
+    EvaluateSettings,
+    Judged,
+    Method,
+    Sweep,
+    beside,
+    evenly,
+    own_models,
+    require_models,
+    same_data,
+)
 from batgen.config import without
 from batgen.data.curve_set import CurveSet
 from batgen.data.profile_set import Drawn
@@ -24,16 +36,21 @@ _SWEEP_VALUES = 7
 
 def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> Iterator[Judged]:
     """Every test set of every fold of a part. Raises CheckpointError where a fold has no model yet."""
+    conf, said = own_models(conf)
     part = prepare(conf, folder)
+    part.notes += said
     require_models(folder, [member.name for member in part.members])
     train(part)
     for member in part.members:
+        same_data(folder, checkpoint.load(folder / "models" / f"{member.name}.ckpt"), part.store.data_hash)
         for name, rows in member.fold.tests.items():
             yield _of_set(part, member, name, evenly(rows, settings.rows), settings)
 
 
 def _of_set(part: Part, member: Member, test_set: str, rows: np.ndarray, settings: EvaluateSettings) -> Judged:
-    known = evenly(np.sort(member.known), settings.rows)
+    disjoint = part.conf["trainer"].get("choose") == "disjoint"  # validation rows chose the step: no weight learnt them
+    learnt_from = member.fold.train if disjoint else member.known
+    known = evenly(np.sort(learnt_from), settings.rows)
     real, learnt = curve_set(part, rows), curve_set(part, known)
     compare = beside(real, learnt, member.conditions.names, settings.seed)
 
@@ -48,7 +65,7 @@ def _of_set(part: Part, member: Member, test_set: str, rows: np.ndarray, setting
     for name, node in without(evaluation.baselines, part.title).items() if settings.baselines else ():
 
         def fitted(node: dict[str, Any] = node) -> Comparison:
-            batch = part.batch(member, member.known)
+            batch = part.batch(member, learnt_from)
             return comparison(new_model(node, member.shape, batch, int(part.conf["seed"])).eval())
 
         try:  # a baseline that these data or conditions do not allow is known only when built

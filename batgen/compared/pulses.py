@@ -9,7 +9,17 @@ import pandas as pd
 from torch import nn
 
 from batgen import checkpoint
-from batgen.compared.judged import AT_TRAIN, EvaluateSettings, Judged, Method, Sweep, beside, evenly, require_models
+from batgen.compared.judged import (
+    AT_TRAIN,
+    EvaluateSettings,
+    Judged,
+    Method,
+    Sweep,
+    beside,
+    evenly,
+    require_models,
+    same_data,
+)
 from batgen.config import without
 from batgen.data.curve_set import CurveSet
 from batgen.evaluation.comparison import Comparison
@@ -25,7 +35,9 @@ def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> I
     part = prepare(conf, folder)
     require_models(folder, [fold.name for fold in part.folds])
     for fold in part.folds:
-        fold.model = checkpoint.load(folder / "models" / f"{fold.name}.ckpt").model
+        trained = checkpoint.load(folder / "models" / f"{fold.name}.ckpt")
+        same_data(folder, trained, part.store.data_hash)
+        fold.model = trained.model
         yield _of_fold(part, fold, settings)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batgen import checkpoint
 from batgen.build import build
-from batgen.compared.judged import EvaluateSettings, Judged, Method, beside, require_models
+from batgen.compared.judged import EvaluateSettings, Judged, Method, beside, own_models, require_models, same_data
 from batgen.data.curve_set import CurveSet
 from batgen.evaluation.calibration import quantile_paths
+from batgen.evaluation.clamp import held_truth
 from batgen.evaluation.comparison import Comparison
 from batgen.evaluation.forecast import Forecast
 from batgen.evaluation.forecast_settings import ForecastEvaluation
@@ -27,9 +29,13 @@ _POINTS = 100
 
 def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> Iterator[Judged]:
     """Every target at every cut of every test set. Raises CheckpointError where a model is missing."""
+    conf, said = own_models(conf)
     part = prepare(conf, folder)
+    part.notes += said
     require_models(folder, [member.name for member in part.members])
     train(part)
+    for member in part.members:
+        same_data(folder, checkpoint.load(folder / "models" / f"{member.name}.ckpt"), part.store.data_hash)
     targets = part.members[0].preprocessing.target_names
     for name in part.parts.tests:
         for pairs in tested_pairs(part.parts, part.series, name, part.cuts, targets):
@@ -80,7 +86,12 @@ def _of_set(
         **part.context,
         "test_set": where if len(part.members[0].preprocessing.target_names) == 1 else f"{where}, {target}",
     }
-    return Judged(context, "", methods, notes=list(part.notes))
+    seen = float(np.isfinite(np.r_[real.values, train_set.values]).all(axis=0).mean())
+    notes = [
+        *part.notes,
+        f"{where}: whole curves are compared over {seen:.0%} of the forecast, where no record has ended",
+    ]
+    return Judged(context, "", methods, notes=notes if seen < 1 else list(part.notes))
 
 
 def _learnt(part: Part, cut: int) -> tuple[list[Series], list[int]]:
@@ -95,8 +106,9 @@ def _learnt(part: Part, cut: int) -> tuple[list[Series], list[int]]:
 def _curve_set(
     part: Part, found: Sequence[Forecast], series: Sequence[Series], target: str, at: np.ndarray
 ) -> CurveSet:
-    """What was measured at these places after the cut; NaN behind the end of a record."""
-    values = np.stack([f.truth[at] for f in found])[:, None].astype(np.float32)
+    """What was measured at these places after the cut; a capacity is held at that of the end of life once it is there,
+    NaN behind the end of a record that did not see it."""
+    values = np.stack([_held_truth(f)[at] for f in found])[:, None].astype(np.float32)
     rows = []
     for forecast, one in zip(found, series, strict=True):
         info = one.info
@@ -119,5 +131,17 @@ def _draws(found: Sequence[Forecast], at: np.ndarray, n: int) -> np.ndarray:
     """(n, N, 1, P) courses through the quantiles of each forecast, one for a forecast that is one line."""
     lines = 1 if all(is_deterministic(f) for f in found) else n
     levels = (np.arange(lines) + 0.5) / lines
-    paths = [quantile_paths(f.quantiles[at], f.levels, levels) for f in found]
+    paths = [_held(quantile_paths(f.quantiles[at], f.levels, levels), f.eol_value) for f in found]
     return np.stack(paths, axis=1)[:, :, None].astype(np.float32)
+
+
+def _held_truth(forecast: Forecast) -> np.ndarray:
+    return held_truth(forecast) if np.isfinite(forecast.eol_value) else forecast.truth
+
+
+def _held(paths: np.ndarray, eol_value: float) -> np.ndarray:
+    """Courses (K, H), each held at the end of life from where it gets there, as the measured ones are: records end there, and
+    what a forecast says after it nobody asks."""
+    if not np.isfinite(eol_value):
+        return paths
+    return np.where(np.logical_or.accumulate(paths <= eol_value, axis=1), eol_value, paths)

@@ -5,17 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from batgen.data.curve_set import CurveSet
+from batgen.evaluation.condition_neighbours import nearest_rows
 from batgen.evaluation.feature_map import FeatureMap
 
 T = TypeVar("T")
-
-#: Kinds of cells: curves of another kind are no neighbours, whatever their conditions. In standard deviations.
-_KINDS, _APART = ("chemistry", "battery"), 10.0
-#: Training cells, nearest in condition, of which one is drawn as the measured neighbour of a row.
-_CELLS = 5
 
 
 @dataclass(frozen=True)
@@ -74,44 +69,10 @@ class Comparison:
 
     @property
     def neighbour(self) -> CurveSet | None:
-        """A measured curve of a training cell for each row of `real`, the nearest in condition of a random one of the cells
-        that come nearest: what another cell, measured, says of this condition. The real-versus-real floor of every
-        metric that compares curves. None without training curves. Of the tested cell's own cycles, where a split trains
-        on them, as of any other cell's."""
+        """A measured curve of a training cell for each row of `real`, near in condition (`nearest_rows`): what another cell,
+        measured, says of this condition. The real-versus-real floor of every metric that compares curves. None without
+        training curves. Where a split trains on the tested cells, it may be a curve of the same cell, as for the model."""
         train = self.train
         if train is None or not len(train):
             return None
         return self.once("neighbour", lambda: train.take(nearest_rows(self.real, train, self.told, self.seed)))
-
-
-def condition_matrix(curves: CurveSet, like: CurveSet, names: tuple[str, ...]) -> np.ndarray:
-    """(N, C) conditions of `curves` in standard deviations of those of `like`; those that `like` holds constant are left out.
-    Chemistry and battery type follow as columns of their own, far apart, where `like` has several."""
-    columns = []
-    for name in names:
-        known = like.column(name)
-        spread = float(np.nanstd(known)) if np.isfinite(known).any() else 0.0
-        if spread > 0:
-            columns.append((curves.column(name) - np.nanmean(known)) / spread)
-    for name in _KINDS:
-        if name in like.table and name in curves.table:
-            kinds = np.unique(like.table[name].to_numpy(str))
-            columns += [_APART * (curves.table[name].to_numpy(str) == kind) for kind in kinds[1:]]
-    return np.nan_to_num(np.stack(columns, axis=1)) if columns else np.zeros((len(curves), 1))
-
-
-def nearest_rows(rows: CurveSet, among: CurveSet, names: tuple[str, ...], seed: int) -> np.ndarray:
-    """For each of `rows` one of `among` (N,): the nearest in condition of one of the `_CELLS` cells that come nearest."""
-    rng = np.random.default_rng(seed)
-    own, others = condition_matrix(rows, among, names), condition_matrix(among, among, names)
-    cells, index = np.unique(among.cells, return_inverse=True)
-    members = [np.flatnonzero(index == number) for number in range(len(cells))]
-    best, where = np.empty((len(rows), len(cells))), np.empty((len(rows), len(cells)), dtype=np.int64)
-    for number, mine in enumerate(members):
-        distance = cdist(own, others[mine])
-        place = distance.argmin(axis=1)
-        best[:, number], where[:, number] = distance[np.arange(len(rows)), place], mine[place]
-    order = np.argsort(best + 1e-9 * rng.random(best.shape), axis=1)[:, :_CELLS]
-    chosen = order[np.arange(len(rows)), rng.integers(0, order.shape[1], len(rows))]
-    found: np.ndarray = where[np.arange(len(rows)), chosen]
-    return found

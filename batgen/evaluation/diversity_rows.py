@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from batgen.evaluation.comparison import Comparison, nearest_rows
+from batgen.evaluation.comparison import Comparison
+from batgen.evaluation.condition_neighbours import nearest_rows
 from batgen.evaluation.diversity import spread_and_skill, variance_ratio
 from batgen.evaluation.manifold import Manifold, manifold
 from batgen.evaluation.score_rows import jackknife, of_set

@@ -31,6 +31,8 @@ FAMILIES: dict[str, Callable[[Comparison, int, Mapping[str, Any]], list[Row]]] =
 }
 #: Metrics that are roots of mean squares: folds are joined as squares.
 _ROOTS = ("RMSE",)
+#: Shares, which an interval must not leave.
+_SHARES = ("pass_rate", "copy_share", "coverage_80", "precision", "recall", "coverage", "membership_AUC", "C2ST")
 #: Folds from which the spread between them is an interval.
 _FOLDS = 3
 
@@ -41,7 +43,8 @@ def full_rows(comparison: Comparison, seed: int, context: Mapping[str, Any]) -> 
     An infinite value is a generator that failed (null in JSON); NaN is no value, and its row is left out.
     """
     rows = [row for family in FAMILIES.values() for row in family(comparison, seed, context)]
-    return [row for row in rows if not np.isnan(row["value"])]
+    cells = len(np.unique(comparison.real.cells))
+    return [{**row, "cells": cells} for row in rows if not np.isnan(row["value"])]
 
 
 def joined(rows: Sequence[Row]) -> list[Row]:
@@ -60,18 +63,29 @@ def joined(rows: Sequence[Row]) -> list[Row]:
 
 def _mean(rows: Sequence[Row]) -> Row:
     power = 2.0 if rows[0]["metric"] in _ROOTS else 1.0
+    rows = [row for row in rows if not np.isnan(row["value"])] or rows[:1]
     weights = np.array([max(1, row["n"]) for row in rows], dtype=float)
-    values = np.array([row["value"] for row in rows], dtype=float)
-    known = ~np.isnan(values)
-    if not known.any():
-        return {**rows[0], "n": int(weights.sum()), "low": None, "high": None}
-    value = float(np.average(values[known] ** power, weights=weights[known]) ** (1 / power))
-    floors = [(row["floor"], w) for row, w in zip(rows, weights, strict=True) if row.get("floor") is not None]
-    floor = None
-    if floors:
-        floor = float(np.average([f**power for f, _ in floors], weights=[w for _, w in floors]) ** (1 / power))
+    values = np.array([row["value"] for row in rows], dtype=float) ** power
+    value = float(np.average(values, weights=weights))
     low = high = None
-    if known.sum() >= _FOLDS and np.isfinite(values[known]).all():
-        half = float(t.ppf(0.975, known.sum() - 1) * values[known].std(ddof=1) / np.sqrt(known.sum()))
-        low, high = value - half, value + half
-    return {**rows[0], "value": value, "low": low, "high": high, "floor": floor, "n": int(weights.sum())}
+    if len(values) >= _FOLDS and np.isfinite(values).all():
+        half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+        low, high = ((max(0.0, x) ** 0.5 if power == 2.0 else x) for x in (value - half, value + half))
+        if rows[0]["metric"] in _SHARES:
+            low, high = max(0.0, low), min(1.0, high)
+    joined_rows = {
+        "value": value ** (1 / power), "low": low, "high": high, "floor": _average(rows, "floor", power), "fold": "all",
+        "n": int(weights.sum()), "cells": sum(row.get("cells", 0) for row in rows),
+    }  # fmt: skip
+    if "constant" in rows[0]:
+        joined_rows["constant"] = _average(rows, "constant", 1.0)
+    notes = list(dict.fromkeys(str(row["note"]) for row in rows if row.get("note")))
+    return {**rows[0], **joined_rows, **({"note": "; ".join(notes)} if notes else {})}
+
+
+def _average(rows: Sequence[Row], key: str, power: float) -> float | None:
+    """Mean over the folds that have it, weighed by their curves."""
+    known = [(row[key], max(1, row["n"])) for row in rows if row.get(key) is not None and not np.isnan(row[key])]
+    if not known:
+        return None
+    return float(np.average([x**power for x, _ in known], weights=[w for _, w in known]) ** (1 / power))

@@ -37,7 +37,7 @@ def indicator_rows(comparison: Comparison, seed: int, context: Mapping[str, Any]
     for name, measured in sides.measured.items():
         near = None if sides.neighbour is None else sides.neighbour[name]
         if sides.draws:
-            error = indicator_error(measured, _mean(np.stack([one[name] for one in sides.draws])))
+            error = draws_error(measured, np.stack([one[name] for one in sides.draws]))
             floors = None if near is None else {name: indicator_error(measured, near)}
             rows += per_row("indicator_MAE", {name: error}, floors, cells, seed, about)
         other, n = sides.generated[name], int(np.isfinite(measured).sum())
@@ -71,6 +71,16 @@ def indicator_error(measured: np.ndarray, generated: np.ndarray) -> np.ndarray:
     span = float(np.ptp(measured[known])) if known.any() else np.nan
     gap = np.abs(generated - np.where(known, measured, 0.0))
     return np.where(known, np.where(np.isnan(gap), span, gap), np.nan)
+
+
+def draws_error(measured: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """`indicator_error` (N,) of the mean of the draws (K, N) that have the indicator; the share of those that have none counts
+    with the range of the measured values."""
+    without = np.isnan(draws).mean(axis=0)
+    error = indicator_error(measured, _mean(draws))
+    worst = indicator_error(measured, np.full(len(measured), np.nan))
+    found: np.ndarray = np.where(without > 0, (1 - without) * error + without * worst, error)
+    return found
 
 
 def indicator_distance(measured: np.ndarray, generated: np.ndarray) -> float:

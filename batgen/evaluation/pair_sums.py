@@ -7,6 +7,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import euclidean_distances
 
+#: Cells of a side, at most: where there are more they are resampled in so many groups, for sums are kept for each pair of them.
+_GROUPS = 100
 #: What a pair of rows counts, from its Euclidean distance: (n, m) -> (n, m).
 PairValue = Callable[[np.ndarray], np.ndarray]
 _CHUNK_ROWS = 2048
@@ -79,6 +81,7 @@ def pair_sums(
     labels_made = np.zeros(len(generated), int) if cells_generated is None else np.asarray(cells_generated)
     if labels_real.shape != (len(real),) or labels_made.shape != (len(generated),):
         raise ValueError("need one cell for each row")
+    labels_real, labels_made = _merged(labels_real, labels_made)
     names_real, index_real = np.unique(labels_real, return_inverse=True)
     names_made, index_made = np.unique(labels_made, return_inverse=True)
     together = len(names_real) == len(names_made) and bool((names_real == names_made).all())
@@ -102,6 +105,15 @@ def pair_sums(
             for number, count in enumerate(of):
                 sums[number, place] += hot_a[rows].T @ (count(distance) @ hot_b)
     return [PairSums(one, pairs, sets) for one in sums]
+
+
+def _merged(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels, or those of groups of cells where there are more than _GROUPS on a side; a cell of both is in one group."""
+    if max(len(np.unique(real)), len(np.unique(made))) <= _GROUPS:
+        return real, made
+    _, index = np.unique(np.concatenate([real, made]), return_inverse=True)
+    index = np.random.default_rng(0).permutation(index.max() + 1)[index] % _GROUPS
+    return index[: len(real)], index[len(real) :]
 
 
 def check_sets(real: np.ndarray, generated: np.ndarray) -> None:

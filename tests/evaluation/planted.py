@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from batgen.data.curve_set import CurveSet
-from batgen.evaluation.comparison import Comparison, nearest_rows
+from batgen.evaluation.comparison import Comparison
+from batgen.evaluation.condition_neighbours import nearest_rows
 
 SIGNALS = ("voltage_V", "current_A", "temperature_degC", "time_s", "charge_capacity_Ah")
 TOLD = ("ecl", "soh", "start_temperature_degC", "c_rate")
