@@ -22,7 +22,7 @@ from batgen.report.evaluation_table import to_markdown
 from batgen.report.page.page import write_report
 
 #: Raised by hand when a metric, or what it is computed from, changes: older evaluations are made anew.
-VERSION = 2
+VERSION = 3
 
 __all__ = ["EvaluateSettings", "Evaluated", "compare_runs", "evaluate_run", "evaluate_tested"]
 

@@ -69,6 +69,7 @@ def compare_sets(
     """A comparison of generated with measured curves, matched where they can be, and remarks."""
     notes = []
     pairs = _pairs(made, held_out)
+    every = learnt
     if learnt is not None:
         learnt = learnt.take(evenly(np.arange(len(learnt)), settings.rows))
     else:
@@ -82,7 +83,7 @@ def compare_sets(
         notes.append("no generated curve says which measured one it was drawn for: only whole sets are compared")
         held_out = held_out.take(evenly(np.arange(len(held_out)), settings.rows))
         made = made.take(evenly(np.arange(len(made)), settings.rows))
-        return Comparison(held_out, made, None, learnt, None, told, settings.seed), notes
+        return Comparison(held_out, made, None, learnt, None, told, settings.seed, every=every), notes
     assert pairs is not None
     rows = evenly(rows, settings.rows)
     draws = int(min(counts[rows].min(), settings.draws))
@@ -93,7 +94,7 @@ def compare_sets(
     places = np.stack([np.flatnonzero(pairs == row)[:draws] for row in rows], axis=1)
     real = held_out.take(rows)
     values = made.values[places]
-    return Comparison(real, real.with_values(values[0]), values, learnt, None, told, settings.seed), notes
+    return Comparison(real, real.with_values(values[0]), values, learnt, None, told, settings.seed, every=every), notes
 
 
 def _pairs(made: CurveSet, held_out: CurveSet) -> np.ndarray | None:

@@ -27,7 +27,7 @@ WriteReport = Callable[[Sequence[Path], Path, str], object]
 #: Columns of leaderboard.csv that come first; whatever else a row holds comes after them.
 COLUMNS = (
     "kind", "board", "run", "protocol", "seed", "split", "data", "method", "role", "test_set", "family", "metric",
-    "signal", "value", "low", "high", "unit", "direction", "n", "floor", "note",
+    "signal", "value", "low", "high", "unit", "direction", "n", "cells", "floor", "note",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from batgen import checkpoint
 from batgen.compared.judged import (
     AT_TRAIN,
+    EVERY,
     EvaluateSettings,
     Judged,
     Method,
@@ -36,7 +37,7 @@ def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> I
     known = data.parts["train"] if conf["trainer"]["early_stopping"] == "disjoint" else _both(data)
     test_rows, train_rows = evenly(data.parts["test"], settings.rows), evenly(np.sort(known), settings.rows)
     real, train = curve_set(data, test_rows), curve_set(data, train_rows)
-    compare = beside(real, train, data.conditions.names, settings.seed)
+    compare = beside(real, train, curve_set(data, evenly(np.sort(known), EVERY)), data.conditions.names, settings.seed)
     cond = {name: data.encoded(rows) for name, rows in (("test", test_rows), ("train", train_rows))}
 
     def comparison(model: nn.Module) -> Comparison:

@@ -13,6 +13,8 @@ from batgen.evaluation.comparison import Comparison
 
 #: Floats that are drawn at once: what keeps memory flat whatever the number of conditions.
 _CHUNK_FLOATS = 16_000_000
+#: Training curves among which copies are looked for, at most.
+EVERY = 20_000
 #: Draws at training conditions, at most: enough to tell members from others.
 AT_TRAIN = 8
 
@@ -112,14 +114,15 @@ def told_conditions(names: Sequence[str], *sets: CurveSet) -> tuple[str, ...]:
 
 
 def beside(
-    real: CurveSet, train: CurveSet, told: Sequence[str], seed: int
+    real: CurveSet, train: CurveSet, every: CurveSet, told: Sequence[str], seed: int
 ) -> Callable[[np.ndarray, np.ndarray], Comparison]:
-    """A function from draws at the real and at the training conditions to a comparison."""
+    """A function from draws at the real and at the training conditions to a comparison. `train` is some of `every` training
+    curve: those at whose conditions is drawn."""
     names = told_conditions(told, real, train)
     shared: dict[Any, Any] = {}  # floors are the same for every method
 
     def compare(draws: np.ndarray, at_train: np.ndarray) -> Comparison:
-        return Comparison(real, real.with_values(draws[0]), draws, train, at_train, names, seed, shared)
+        return Comparison(real, real.with_values(draws[0]), draws, train, at_train, names, seed, shared, every)
 
     return compare
 

@@ -11,6 +11,7 @@ from batgen import checkpoint
 from batgen.build import build
 from batgen.compared.judged import (
     AT_TRAIN,
+    EVERY,
     EvaluateSettings,
     Judged,
     Method,
@@ -52,7 +53,8 @@ def _of_set(part: Part, member: Member, test_set: str, rows: np.ndarray, setting
     learnt_from = member.fold.train if disjoint else member.known
     known = evenly(np.sort(learnt_from), settings.rows)
     real, learnt = curve_set(part, rows), curve_set(part, known)
-    compare = beside(real, learnt, member.conditions.names, settings.seed)
+    every = curve_set(part, evenly(np.sort(learnt_from), EVERY))
+    compare = beside(real, learnt, every, member.conditions.names, settings.seed)
 
     def comparison(model: nn.Module) -> Comparison:
         at_test = values_of(sample(member, model, part.batch(member, rows), settings.draws, settings.seed))

@@ -11,6 +11,7 @@ from torch import nn
 from batgen import checkpoint
 from batgen.compared.judged import (
     AT_TRAIN,
+    EVERY,
     EvaluateSettings,
     Judged,
     Method,
@@ -47,7 +48,8 @@ def _of_fold(part: Part, fold: Fold, settings: EvaluateSettings) -> Judged:
     test_rows = part.table.iloc[evenly(fold.split.test, settings.rows)].reset_index(drop=True)
     train_rows = part.table.iloc[evenly(fold.split.train, settings.rows)].reset_index(drop=True)
     real, learnt = (_curve_set(part, fold, rows) for rows in (test_rows, train_rows))
-    compare = beside(real, learnt, fold.conditions.names, settings.seed)
+    every = _curve_set(part, fold, part.table.iloc[evenly(fold.split.train, EVERY)].reset_index(drop=True))
+    compare = beside(real, learnt, every, fold.conditions.names, settings.seed)
 
     def comparison(model: nn.Module) -> Comparison:
         known = prior if prior != "slope" or model.has_density else "none"

@@ -62,7 +62,7 @@ def _of_set(
     step = max(1, ahead // _POINTS)
     at = np.arange(step - 1, ahead, step)
     real, train_set = (_curve_set(part, found, by, target, at) for found, by in ((tests, series), (known, learnt)))
-    compare = beside(real, train_set, ("soh", "ecl", "ambient_degC", "c1", "q1", "c2"), settings.seed)
+    compare = beside(real, train_set, train_set, ("soh", "ecl", "ambient_degC", "c1", "q1", "c2"), settings.seed)
 
     def of_model() -> Comparison:
         return compare(_draws(tests, at, settings.draws), _draws(known, at, settings.draws))

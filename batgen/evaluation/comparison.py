@@ -19,10 +19,11 @@ class Comparison:
 
     real: N held-out curves. generated: M curves from the generator. draws: (K, N, S, P) float32, K draws for each row of
     `real`, or None where nobody knows which measured curve a generated one was drawn for; with draws, `generated` is
-    `real` with the first of them. train: curves the generator was trained on, or None where they are not at hand.
+    `real` with the first of them. train: curves the generator was trained on, or some of them; None where none is at hand.
     at_train: (K', rows of train, S, P), draws at the conditions of `train`, or None. told: numeric conditions that the
     generator was told. seed: of everything random in the evaluation. shared: what depends on the measured curves alone
-    (floors, estimators), kept for the comparisons of other methods with the same curves.
+    (floors, estimators), kept for the comparisons of other methods with the same curves. every: all curves the generator
+    was trained on, where `train` is but some of them: a copy of one that is not there would pass for new.
     """
 
     real: CurveSet
@@ -33,6 +34,7 @@ class Comparison:
     told: tuple[str, ...]
     seed: int
     shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    every: CurveSet | None = None
 
     def once(self, what: str, make: Callable[[], T]) -> T:
         """What `make` gives, made only once for all comparisons that share `shared`."""

@@ -53,20 +53,29 @@ def memorisation_rows(comparison: Comparison, seed: int, context: Mapping[str, A
 
     The ratio needs curves drawn for held-out cells, two or more, since curves for other conditions can be nearer to the
     training ones by right; its floor is 1, what held-out measured curves score by definition, and its interval needs four
-    cells. The floor of the copy share: held-out measured curves. For the AUC see `_membership`.
+    cells. Copies are looked for among `every` training curve. The floor of
+    their share: held-out measured curves. For the AUC see `_membership`.
     """
     vectors = _vectors(comparison)
     if vectors is None or comparison.train is None:
         return []
     about = {**context, "family": "memorisation"}
-    to_train, at = nearest(vectors.made, vectors.train)
-    real_to_train, real_at = nearest(vectors.real, vectors.train)
-    number = np.arange(len(vectors.train))
-    usual = nearest(vectors.train, vectors.train, (number, number))[0]
-    copies, floor = is_copy(to_train, at, usual), is_copy(real_to_train, real_at, usual)
+    to_train, real_to_train = nearest(vectors.made, vectors.train)[0], nearest(vectors.real, vectors.train)[0]
+    every = comparison.every if comparison.every is not None else comparison.train
+    known = vectors.space.vectors(every.values)
+    copies = _copies(vectors.made, known)
+    floor = comparison.once("copies", lambda: _copies(vectors.real, known))
     rows = _ratio(comparison, vectors, to_train, real_to_train, seed, about)
     rows += per_row("copy_share", {"curve": copies}, {"curve": floor}, comparison.generated.cells, seed, about)
     return rows + _membership(comparison, comparison.train, vectors, seed, about)
+
+
+def _copies(queries: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """`is_copy` (N,) of curves, for all training curves (T, D); usual distances are taken of those that are nearest to one."""
+    distance, at = nearest(queries, train)
+    hit, place = np.unique(at, return_inverse=True)
+    usual = nearest(train[hit], train, (hit, np.arange(len(train))))[0]
+    return is_copy(distance, place, usual)
 
 
 def memorisation_details(comparison: Comparison, seed: int) -> dict[str, np.ndarray]:

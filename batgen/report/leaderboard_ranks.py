@@ -46,15 +46,18 @@ def capped(metric: str, direction: str, value: float, floor: float) -> float:
     classifier (C2ST) that does worse than guessing guesses. Errors (RMSE, CRPS, energy score) have no cap: their floor is
     one curve of another cell, which good draws beat.
     """
-    floor = value if math.isnan(floor) else floor
-    if direction == "higher":
+    known = not math.isnan(floor)
+    if metric == "C2ST":
+        return max(value, 0.5)
+    if metric == "membership_AUC":
+        return max(value, 0.5, floor) if known else max(value, 0.5)
+    if known and metric == "condition_error":
+        return max(value, floor)
+    if known and direction == "higher":
         return min(value, floor)
-    if direction == "one":
-        low, high = min(1.0, floor), max(1.0, floor)
-        # without a floor of its own, `low` to `high` would reach up to the value
-        return value if floor == value else 1.0 + value - min(max(value, low), high)
-    caps = {"condition_error": floor, "membership_AUC": max(0.5, floor), "C2ST": 0.5}
-    return max(value, caps.get(metric, value))
+    if known and direction == "one":
+        return 1.0 + value - min(max(value, min(1.0, floor)), max(1.0, floor))
+    return value
 
 
 def badness(metric: str, direction: str, value: float) -> float:
@@ -64,16 +67,16 @@ def badness(metric: str, direction: str, value: float) -> float:
         return value
     value = float(f"{value:.3g}")
     nominal = _NOMINAL.fullmatch(metric)
-    best = {"one": 1.0, "half": 0.5, "lower": 0.0}
+    best = {"one": 1.0, "half": 0.5}
     if nominal:
         bad = abs(value - int(nominal[1]) / 100)
-    elif direction == "higher":
-        bad = -value
     elif direction in best:
-        bad = abs(value - best[direction]) if direction != "lower" else value
+        bad = abs(value - best[direction])
+    elif direction in ("lower", "higher"):
+        bad = value if direction == "lower" else -value
     else:
         return math.nan
-    return round(bad, 12)  # 0.85 and 0.75 are as far from 0.8, whatever floats say
+    return float(f"{bad:.9g}")  # 0.85 and 0.75 are as far from 0.8, whatever floats say
 
 
 def places(bad: Mapping[str, float]) -> dict[str, float]:

@@ -12,24 +12,25 @@ from batgen.report.figures.style import save
 from batgen.report.leaderboard_boards import Board, Entry
 from batgen.report.leaderboard_table import Failure, summarise, to_markdown, to_plain
 
-METRICS = {  # metric: family, signal, unit, direction, value of the good one, of the bad one
+BOTH = {"How close": 1.0, "How far to trust it": 1.0}
+METRICS = {  # metric: family, signal, unit, direction, value of the good one (the floor too), of the bad one
     "RMSE": ("fidelity", "voltage_V", "V", "lower", 0.010, 0.030),
     "energy_score": ("conditional", "curve", "1", "lower", 0.2, 0.4),
     "C2ST": ("fidelity", "curve", "1", "lower", 0.55, 0.99),
     "coverage_80": ("calibration", "voltage_V", "1", "", 0.79, 0.95),
-    "recall": ("diversity", "curve", "1", "higher", 0.9, 0.1),
+    "coverage": ("diversity", "curve", "1", "higher", 0.9, 0.1),
     "membership_AUC": ("memorisation", "curve", "1", "half", 0.48, 0.8),
 }
 
 
 def row(method: str, metric: str, value: float | None, **more: Any) -> dict[str, Any]:
-    family, signal, unit, direction, *_ = METRICS[metric]
+    family, signal, unit, direction, floor, _ = METRICS[metric]
     role = "model" if method in ("good", "bad") else "baseline"
     return {
         "kind": "curves", "board": "curves", "run": method if role == "model" else "good", "protocol": "honest",
         "seed": 0, "method": method, "model": method, "role": role, "test_set": "test", "family": family,
         "metric": metric, "signal": signal, "value": value, "low": None, "high": None, "unit": unit,
-        "direction": direction, "floor": 0.0, "n": 9, **more,
+        "direction": direction, "floor": floor, "n": 9, **more,
     }  # fmt: skip
 
 
@@ -54,8 +55,8 @@ def test_the_planted_winner_wins_every_column_and_the_floor_none() -> None:
     assert board.protocols == ["honest", "paper"]
     assert [e.model for e in board.entries] == ["good", "bad", "base"]  # models first, each by rank
     for protocol in board.protocols:
-        assert entry(board, "good").ranks[protocol] == (1.0, len(METRICS))
-        assert entry(board, "bad").ranks[protocol][0] == pytest.approx(3.0)
+        assert entry(board, "good").ranks[protocol] == BOTH
+        assert entry(board, "bad").overall(protocol) == pytest.approx(3.0)
         assert [c.best for c in entry(board, "good").cells[protocol]] == [True] * len(METRICS)
         assert not any(c.best for c in board.floor.cells[protocol])
         assert not any(c.best for c in entry(board, "bad").cells[protocol])
@@ -74,7 +75,7 @@ def test_seeds_are_joined_with_their_standard_deviation_in_small_units() -> None
 def test_ties_share_their_rank_and_are_all_bold() -> None:
     rows = [row("good", "RMSE", 0.01), row("bad", "RMSE", 0.0100001), row("base", "RMSE", 0.02)]
     (board,) = summarise(rows)
-    assert [entry(board, n).ranks["honest"][0] for n in ("good", "bad", "base")] == [1.5, 1.5, 3.0]
+    assert [entry(board, n).overall("honest") for n in ("good", "bad", "base")] == [1.5, 1.5, 3.0]
     assert [entry(board, n).cells["honest"][0].best for n in ("good", "bad", "base")] == [True, True, False]
 
 
@@ -83,7 +84,6 @@ def test_ties_share_their_rank_and_are_all_bold() -> None:
     [
         ("coverage_80", 0.7, 0.95),  # nominal is best, not the highest
         ("coverage_80", 0.85, 0.7),
-        ("recall", 0.5, 0.4),
         ("membership_AUC", 0.45, 0.6),
         ("RMSE", 1.0, 2.0),
         ("C2ST", 0.6, 0.7),
@@ -97,20 +97,30 @@ def test_direction_of_each_metric(metric: str, better: float, worse: float) -> N
 
 def test_a_classifier_below_guessing_is_no_better_than_guessing() -> None:
     (board,) = summarise([row("bad", "C2ST", 0.42), row("good", "C2ST", 0.5)])
-    assert entry(board, "good").ranks == entry(board, "bad").ranks == {"honest": (1.5, 1)}
+    assert entry(board, "good").ranks == entry(board, "bad").ranks == {"honest": {"How close": 1.5}}
 
 
 def test_a_generator_that_fails_ranks_last_and_says_so() -> None:
     (board,) = summarise([row("bad", "RMSE", None), row("good", "RMSE", 5.0)])  # null: infinite
-    assert entry(board, "bad").ranks["honest"] == (2.0, 1)
+    assert entry(board, "bad").ranks["honest"] == {"How close": 2.0}
     assert "fails" in to_markdown([board], "sim", [], {})
 
 
-def test_a_metric_that_is_missing_is_not_ranked_and_the_number_of_columns_is_told() -> None:
-    rows = [r for r in planted((0,)) if not (r["method"] == "base" and r["metric"] == "recall")]
+def test_what_others_have_and_a_model_has_not_is_its_last_place() -> None:
+    # "base" is second in the other two columns of trust
+    rows = [r for r in planted((0,)) if not (r["method"] == "base" and r["metric"] == "coverage")]
     (board,) = summarise(rows)
-    assert entry(board, "base").ranks["honest"] == (2.0, len(METRICS) - 1)
-    assert f"2.0 ({len(METRICS) - 1})" in to_markdown([board], "sim", [], {})
+    assert entry(board, "bad").ranks["honest"]["How far to trust it"] == pytest.approx((3 + 2 + 3) / 3)
+    assert entry(board, "base").ranks["honest"]["How far to trust it"] == pytest.approx((2 + 3 + 2) / 3)
+    assert "–" in to_markdown([board], "sim", [], {})
+
+
+def test_a_model_that_a_protocol_did_not_judge_has_no_rank_there() -> None:
+    rows = [r for r in planted((0,)) if not (r["method"] == "good" and r["protocol"] == "honest")]
+    (board,) = summarise(rows)
+    assert entry(board, "good").ranks["honest"] == {}
+    assert entry(board, "good").ranks["paper"] == BOTH
+    assert [e.model for e in board.entries] == ["bad", "good", "base"]
 
 
 def test_only_the_first_test_set_counts_but_cases_of_pulses_are_averaged() -> None:
@@ -126,6 +136,34 @@ def test_baselines_of_a_second_run_do_not_count_twice() -> None:
     rows.append({**row("base", "RMSE", 0.9), "run": "bad"})
     (board,) = summarise(rows)
     assert entry(board, "base").cells["honest"][0].mean == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(("paper", "shown"), [(("eol", "ecl"), "ecl"), (("eol",), "eol")])
+def test_the_condition_shown_is_one_that_every_protocol_was_told(paper: tuple[str, ...], shown: str) -> None:
+    def asked(protocol: str, name: str) -> dict[str, Any]:
+        about = {"family": "conditional", "metric": "condition_error", "signal": name, "unit": "cycles"}
+        return {**row("good", "RMSE", 5.0, protocol=protocol), **about}
+
+    rows = [asked("paper", name) for name in paper] + [asked("honest", name) for name in ("soh", "ecl")]
+    (board,) = summarise(rows)
+    assert [h.title for h in board.headings] == [f"condition error {shown}"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ((3, 3), "Measured: 118 curves of 3 cells."),
+        ((3, 4), "Measured: 118 curves of 3–4 cells."),
+        ((1, 1), "Measured: 118 curves of 1 cell (one cell: no interval)."),
+        ((None, None), "Measured: 118 curves."),
+    ],
+)
+def test_the_caption_says_how_many_curves_of_how_many_cells(cells: tuple[int | None, ...], words: str) -> None:
+    rows = [row("good", "RMSE", 0.01, seed=seed, n=118, cells=count) for seed, count in enumerate(cells)]
+    assert words in to_markdown(summarise(rows), "sim", [], {})
+    apart = to_markdown(summarise([rows[0], row("good", "RMSE", 0.01, protocol="paper", n=7)]), "sim", [], {})
+    assert "Measured: honest: 118 curves" in apart
+    assert "; paper: 7 curves." in apart
 
 
 def test_main_signal_and_all_checks_of_physics() -> None:
@@ -156,6 +194,9 @@ def test_markdown_sets_protocols_side_by_side_and_tells_failures() -> None:
     }
     text = to_markdown(summarise(planted(), failures), "sim", [run], {"knn": "good"})
     assert "RMSE V [mV] ↓, honest | RMSE V [mV] ↓, paper" in text
+    assert text.count("| rank, honest | rank, paper | rank in both, honest | rank in both, paper |") == 2
+    alone = to_markdown(summarise([row("good", "RMSE", 0.01)]), "sim", [], {})
+    assert "|  | rank, honest | RMSE V" in alone  # one table: there is no rank in both
     assert "- broken: failed: CUDA / out of memory" in text
     assert "- lost: failed: no" in text
     assert "| broken | curves | failed: CUDA / out | a=1 | b |" in text
@@ -169,7 +210,7 @@ def test_markdown_sets_protocols_side_by_side_and_tells_failures() -> None:
 def test_plain_values_are_json(tmp_path: Path) -> None:
     write_json(tmp_path / "board.json", to_plain(summarise(planted())[0]))
     found = json.loads((tmp_path / "board.json").read_text())
-    assert found["entries"][0]["ranks"]["honest"] == {"rank": 1.0, "columns": len(METRICS)}
+    assert found["entries"][0]["ranks"]["honest"] == {"rank": 1.0, "tables": BOTH}
     assert found["entries"][0]["shown"]["honest"][0] == "10.1 ± 0.1"
 
 

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 
 from batgen.report.figures.style import MEAN, styled
 from batgen.report.labels import with_unit
-from batgen.report.leaderboard_boards import Board, Cell, Entry, Heading
+from batgen.report.leaderboard_boards import Board, Cell, Entry
+from batgen.report.leaderboard_columns import Heading
 
 _BASELINE, _FLOOR = "#7F7F7F", "#009E73"
 _SHIFT = {"honest": -0.14, "paper": 0.14}
@@ -24,7 +25,8 @@ _FAR = 4.0
 def draw_leaderboard(boards: Sequence[Board], data: str) -> Figure:
     """A row of panels for each board: a dot for each model (blue) and baseline (grey), filled for the honest protocol and
     hollow for the paper's, whiskers of one standard deviation over seeds (with one seed its 95 % interval), and a line
-    for the measured neighbour. What lies far out is drawn at the edge as a triangle."""
+    for the measured neighbour, a single curve: in errors good draws lie left of it. What lies far out is drawn at the
+    edge as a triangle."""
     shown = [(board, _drawn(board)) for board in boards if _drawn(board)]
     columns = max((len(picked) for _, picked in shown), default=1)
     lines = [max(2, len(_entries(board))) for board, _ in shown] or [2]
@@ -112,4 +114,4 @@ def _handles(boards: Sequence[Board]) -> list[Line2D]:
     found = [dot(MEAN, MEAN, "model"), dot(_BASELINE, _BASELINE, "baseline")]
     if protocols == {"honest", "paper"}:
         found += [dot("#444444", "#444444", "honest"), dot("#444444", "white", "paper")]
-    return [*found, Line2D([], [], color=_FLOOR, lw=1.2, label="measured neighbour")]
+    return [*found, Line2D([], [], color=_FLOOR, lw=1.2, label="measured neighbour (one curve)")]
