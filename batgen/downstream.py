@@ -1,7 +1,8 @@
 """The downstream proof: with few measured cells, does a generator trained on them alone help a regression on new cells?
 
 For each share of the cells, repeat and model an ordinary run is trained on the kept cells; a regression then learns from
-the kept curves, from them and synthetic ones, and from synthetic ones, and is tested on held-out measured cells.
+the kept curves, from them and jittered copies, from them and synthetic ones, and from synthetic ones, and is tested on
+held-out measured cells.
 """
 
 import json
@@ -18,7 +19,9 @@ from batgen import config, overrides
 from batgen.build import signature
 from batgen.downstream_curves import TARGETS
 from batgen.errors import ConfigError, DataError
+from batgen.evaluation.downstream import SOURCES
 from batgen.files import replacing, write_json
+from batgen.folder import check_free
 from batgen.provenance import provenance
 
 SHARES = (0.03, 0.05, 0.1, 0.2)
@@ -150,7 +153,7 @@ def _cells(
             if signature(part["preprocessing"]["_target_"]).constants["PRODUCES"] == "pulses":
                 from batgen import downstream_pulses
 
-                cells[share].append([kept for kept, _ in downstream_pulses.kept_cells(part)])
+                cells[share].append(downstream_pulses.kept_cells(part))
                 continue
             from batgen import curve_part, downstream_curves
 
@@ -200,9 +203,10 @@ def _one(
 
     repeat = int(cfg.seed)
     conf = _resolved(cfg, repeat)
-    asked = {"targets": plan.targets, "synthetic": settings.synthetic}
+    asked = {"targets": plan.targets, "synthetic": settings.synthetic, "sources": list(SOURCES)}
     made = folder / "downstream.json"
     part = folder / f"honest-seed{repeat}"
+    check_free(folder, cfg)  # a run of other words lies there: not these
     if not (part / "metrics.json").is_file():
         console.print(f"[bold]{folder.parent.name}/{folder.name}[/bold]")
         train(cfg, folder)

@@ -11,7 +11,8 @@ USAGE = """python scripts/downstream.py data=NAME [model=NAME or model=[A,B]] [s
                              [synthetic=1000] [targets=[soh,eol]] [out=DIR] [KEY=VALUE of train.py ...]
 
 Trains a generator on a few of the training cells, and asks whether its synthetic curves help a regression of SOH and end of
-life on held-out measured cells: from measured curves alone, measured and synthetic ones, synthetic ones, and a constant.
+life on held-out measured cells: from measured curves alone, measured ones and jittered copies of them (the control),
+measured and synthetic ones, synthetic ones, and a constant.
 Writes downstream.json, .md and .png to out (default outputs/downstream/DATA) and says in a sentence whether it helps. Stopped?
 The same command goes on. Models of curves (default rcvae_continuous and pca_gaussian) and of pulse tests.
 Example: python scripts/downstream.py data=sim trainer.max_epochs=60

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from batgen.config import did_you_mean
 from batgen.errors import ConfigError
+from batgen.words import key_values
 
 USAGE = """python scripts/evaluate.py run=DIR [rows=1000] [draws=20] [seed=0] [baselines=true] [again=false]
 python scripts/evaluate.py runs=[DIR,DIR,...] [out=comparison.html]
@@ -25,14 +25,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or any(a in ("-h", "--help") for a in argv):
         print(USAGE)
         return
-    words: dict[str, str] = {}
-    for word in argv:
-        key, sign, value = word.partition("=")
-        if not sign:
-            raise ConfigError(f"{word!r}: write KEY=VALUE, such as run=outputs/DIR. See --help.")
-        if key not in OWN:
-            raise ConfigError(f"{word}: unknown key '{key}'{did_you_mean(key, list(OWN))}")
-        words[key] = value
+    words = key_values(argv, OWN, "run=outputs/DIR")
     doors = [key for key in ("run", "runs", "generated") if key in words]
     if len(doors) != 1:
         raise ConfigError("give one of run=DIR, runs=[DIR,DIR] or generated=FILE real=FILE. See --help.")

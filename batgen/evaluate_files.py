@@ -107,5 +107,7 @@ def _pairs(made: CurveSet, held_out: CurveSet) -> np.ndarray | None:
     names = [n for n in _SAME if n in made.table and n in held_out.table]
     if "cell_id" not in names or len(names) < 2:
         return None
-    keys = {key: row for row, key in reversed(list(enumerate(zip(*(held_out.table[n] for n in names), strict=True))))}
+    keys = {key: row for row, key in enumerate(zip(*(held_out.table[n] for n in names), strict=True))}
+    if len(keys) < len(held_out):  # several measured curves of one condition: which one was meant nobody can tell
+        return None
     return np.array([keys.get(key, -1) for key in zip(*(made.table[n] for n in names), strict=True)])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batgen.config import did_you_mean
 from batgen.errors import ConfigError, DataError
 from batgen.files import write_json
+from batgen.words import key_values
 
 if TYPE_CHECKING:
     from batgen.forecast_run import Forecaster
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or any(a in ("-h", "--help") for a in argv):
         print(USAGE)
         return
-    words = _words(argv)
+    words = key_values(argv, KNOWN, "cycles=30", ("columns.", "units."))
     for key, example in (("run", "run=DIR: the folder of a finished run"), ("input", "input=cells.csv: your table")):
         if key not in words:
             raise ConfigError(f"{key} is missing. Give {example}. See --help.")
@@ -159,18 +159,6 @@ def _follow(
     if said := verdict(rows, advices):
         print(said)
     print(f"-> {out}, {beside.name}.png, {beside.name}.json", flush=True)
-
-
-def _words(argv: Sequence[str]) -> dict[str, str]:
-    words: dict[str, str] = {}
-    for word in argv:
-        key, sign, value = word.partition("=")
-        if not sign:
-            raise ConfigError(f"{word!r}: write KEY=VALUE, such as cycles=30. See --help.")
-        if key not in KNOWN and not key.startswith(("columns.", "units.")):
-            raise ConfigError(f"{word}: unknown key '{key}'{did_you_mean(key, [*KNOWN, 'columns.', 'units.'])}")
-        words[key] = value
-    return words
 
 
 def _group(words: dict[str, str], name: str) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from batgen.config import did_you_mean
 from batgen.data import exchange
 from batgen.errors import ConfigError
 from batgen.preprocessing.conditions import CATEGORICAL, NUMERIC
+from batgen.words import key_values
 
 USAGE = """python scripts/generate.py run=DIR CONDITION=VALUE ... [n=1] [seed=0] [prior=slope] [cell=ID] [out=curves.h5]
                            [format=batgen]
@@ -29,15 +29,7 @@ def main(argv: Sequence[str]) -> None:
     if not argv or any(a in ("-h", "--help") for a in argv):
         print(USAGE)
         return
-    known = [*OWN, *NUMERIC, *CATEGORICAL]
-    words: dict[str, str] = {}
-    for word in argv:
-        key, sign, value = word.partition("=")
-        if not sign:
-            raise ConfigError(f"{word!r}: write KEY=VALUE, such as eol=800. See --help.")
-        if key not in known:
-            raise ConfigError(f"{word}: unknown key '{key}'{did_you_mean(key, known)}")
-        words[key] = value
+    words = key_values(argv, [*OWN, *NUMERIC, *CATEGORICAL], "eol=800")
     if "run" not in words:
         raise ConfigError("run=DIR is missing: the folder of a finished run. See --help.")
     form = words.get("format", "batgen")

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,6 @@ from batgen.downstream import SHARES, DownstreamSettings, _compose
 from batgen.downstream_cli import main
 from batgen.downstream_curves import known_targets, regression_signals, synthetic_conditions
 from batgen.errors import ConfigError, DataError
-from batgen.report.downstream_words import to_markdown, verdict
-from batgen.report.figures.downstream import draw_downstream
 from tests.pulse_run_fixture import CASE, csv, table
 
 TINY = [
@@ -36,30 +33,48 @@ def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(cells: int = 4) -> pd.DataFrame:
-    rng = np.random.default_rng(0)
+    """Cells that were measured to their end of life, on trajectories of their own; the last one is of another chemistry."""
     cell = np.repeat(np.arange(cells), 10)
+    eol = 300 + 100 * cell
+    ecl = eol * np.tile(np.linspace(0.1, 1.0, 10), cells)
     return pd.DataFrame(
         {
             "cell_id": [f"c{k}" for k in cell],
-            "ecl": np.tile(np.arange(1.0, 11.0), cells),
-            "eol": 300.0 + 100 * cell,
-            "soh": 0.95 - 0.01 * cell + rng.normal(0, 1e-3, len(cell)),
+            "chemistry": np.where(cell == cells - 1, "LFP", "NMC"),
+            "ecl": ecl.astype(int),
+            "eol": eol,
+            "soh": 1.0 - 0.2 * ecl / eol,
             "c1": 3.0 + cell,
         }
     )
 
 
-def test_synthetic_conditions_stay_within_the_kept_rows() -> None:
+def test_synthetic_conditions_lie_between_two_kept_rows_of_one_chemistry() -> None:
     rows = known()
-    made = synthetic_conditions(rows, ["eol", "soh", "c1"], 500, 0)
-    for name in ("eol", "soh", "ecl", "c1"):
-        assert rows[name].min() <= made[name].min() <= made[name].max() <= rows[name].max()
-    assert len(set(made["eol"])) > 300, "labels between those measured"
-    assert set(made["ecl"]) <= set(rows["ecl"]), "not a condition here: as measured"
-    c1_of = rows.drop_duplicates("cell_id").set_index("cell_id")["c1"]
-    assert (made["c1"] == made["cell_id"].map(c1_of)).all(), "a policy stays that of its cell"
+    made = synthetic_conditions(rows, 500, 0)
+    for kind, own in made.groupby("chemistry"):
+        cells = rows[rows["chemistry"] == kind]
+        assert set(own["cell_id"]) | set(own["other_cell_id"]) == set(cells["cell_id"])
+        for name in ("eol", "soh", "ecl", "c1"):
+            low, high = cells[name].min(), cells[name].max()
+            assert own[name].between(low - 1e-9, high + 1e-9).all(), name
+    assert len(set(made["eol"].round(3))) > 150, "labels between those measured"
     assert made["cell_id"].value_counts().min() > 80
-    pd.testing.assert_frame_equal(made, synthetic_conditions(rows, ["eol", "soh", "c1"], 500, 0))
+    np.testing.assert_allclose(made["eol"], 300 + 100 * (made["c1"] - 3), err_msg="policy and life are mixed alike")
+    pd.testing.assert_frame_equal(made, synthetic_conditions(rows, 500, 0))
+
+
+def test_no_combination_that_no_cell_has() -> None:
+    """Planted: conditions moved each on its own go beyond the end of life and off the trajectory; mixed ones do not."""
+    rows = known()
+    made = synthetic_conditions(rows, 500, 0)
+    assert (made["ecl"] <= made["eol"]).all()
+    rng = np.random.default_rng(0)
+    moved = made.assign(**{name: made[name] + rng.normal(0, rows[name].std() / 4, 500) for name in ("ecl", "eol")})
+    assert (moved["ecl"] > moved["eol"]).any()
+    alone = synthetic_conditions(rows[rows["cell_id"] == "c1"], 200, 0)
+    assert set(alone["other_cell_id"]) == {"c1"}
+    np.testing.assert_allclose(alone["soh"], 1.0 - 0.2 * alone["ecl"] / 400, atol=1e-9)
 
 
 def test_targets_that_a_cell_lacks_are_left_out_and_signals_that_tell_too() -> None:
@@ -86,6 +101,9 @@ def test_curves_from_end_to_end_and_again(tmp_path: Path, capsys: pytest.Capture
         "target",
         "share",
         "cells",
+        "test_cells",
+        "fold",
+        "note",
         "repeat",
         "source",
         "regressor",
@@ -93,7 +111,9 @@ def test_curves_from_end_to_end_and_again(tmp_path: Path, capsys: pytest.Capture
         "unit",
         "n",
     } == set(rows.columns)
-    assert set(rows["source"]) == {"real", "real+synthetic", "synthetic", "constant"}
+    assert set(rows["source"]) == {"real", "real+jittered", "real+synthetic", "synthetic", "constant"}
+    both = rows[rows["source"].isin(["real+jittered", "real+synthetic"])]
+    assert both.groupby(["share", "target"])["n"].nunique().max() == 1, "as many copies as synthetic curves"
     assert set(rows["target"]) == {"soh", "eol"}
     assert dict(zip(rows["target"], rows["unit"], strict=True)) == {"soh": "1", "eol": "cycles"}
     assert sorted(rows["cells"].unique()) == [3, 11]
@@ -133,10 +153,16 @@ def test_pulses_from_end_to_end_with_so_few_cells_that_shares_coincide(tmp_path:
     assert sorted(set(rows["share"])) == [SHARES[0], 0.5, 1.0], "6 training cells: 3 to 20 % are one of them"
     assert sorted(set(rows["cells"])) == [1, 3, 6]
     assert any("keep the same cells" in note for note in content["notes"])
-    real = rows[(rows["source"] == "real") & (rows["regressor"] == "gaussian_process")].set_index("share")["value"]
-    constant = rows[rows["source"] == "constant"].set_index("share")["value"]
+    own = rows[rows["regressor"] == "gaussian_process"]
+    real = own[own["source"] == "real"].groupby("share")["value"].mean()
+    constant = rows[rows["source"] == "constant"].groupby("share")["value"].mean()
     assert real[1.0] < constant[1.0]
-    assert {"real+synthetic", "synthetic"} <= set(rows["source"])
+    assert {"real+jittered", "real+synthetic", "synthetic"} <= set(rows["source"])
+    assert sorted(set(rows["fold"])) == [0, 1]
+    assert set(rows["test_cells"]) == {6}
+    counts = own.pivot_table(index=["share", "fold"], columns="source", values="n")
+    assert (counts["real+jittered"] == counts["real+synthetic"]).all()
+    assert (counts["real"] + counts["synthetic"] == counts["real+synthetic"]).all()
 
 
 def test_a_share_too_small_for_the_model_is_left_out_with_its_reason(tmp_path: Path) -> None:
@@ -167,36 +193,6 @@ def test_every_model_is_compared_on_the_same_points(tmp_path: Path) -> None:
     assert first.preprocessing.layout == "channels"
     assert list(first.preprocessing.conditions) == ["eol", "ecl", "c1", "q1", "c2", "ambient_degC", "soh"]
     assert (second.seed, second.split.train_share, second.protocol) == (3, 0.1, "honest")
-
-
-def made_rows(gain: float) -> list[dict[str, Any]]:
-    noise = (0.0, 0.01, -0.01)
-    return [
-        {
-            "data": "d", "model": "m", "protocol": "honest", "target": "soh", "share": share, "cells": 3, "repeat": k,
-            "source": source, "regressor": "none" if source == "constant" else "chosen", "unit": "1", "n": 9,
-            "value": 0.1 * (k + 1) - (gain + noise[k] if source == "real+synthetic" else 0.0),
-        }
-        for share in (0.05, 0.2) for k in range(3) for source in ("real", "real+synthetic", "synthetic", "constant")
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("gain", "words"),
-    [
-        (0.05, "help with 5 %, 20 %"),
-        (-0.05, "do not help at any share; they make it worse with 5 %, 20 %"),
-        (0.0, "do not help at any share; with 5 %, 20 % the interval of the gain holds 0"),
-    ],
-)
-def test_the_sentence_says_what_the_rows_say(gain: float, words: str) -> None:
-    assert words in verdict(made_rows(gain))
-    assert words in to_markdown(made_rows(gain), ["a note"])
-    assert verdict(made_rows(gain)).endswith(
-        "with 5 %, 20 % a regression on measured curves is no better than a constant either."
-    )
-    assert "One repeat says nothing" in verdict([r for r in made_rows(gain) if r["repeat"] == 0])
-    assert len(draw_downstream(made_rows(gain)).axes) == 1
 
 
 @pytest.mark.parametrize(

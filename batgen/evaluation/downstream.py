@@ -1,7 +1,7 @@
 """What synthetic curves are worth where few cells were measured: a regression learnt with and without them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,65 +11,34 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
+from batgen.evaluation.labelled_rows import LabelledRows
 from batgen.evaluation.profile_utility import cell_mean_error
 
-#: What a regression learns from. The constant is the mean target of the measured rows.
-REAL, BOTH, SYNTHETIC, CONSTANT = SOURCES = ("real", "real+synthetic", "synthetic", "constant")
+#: What a regression learns from. The constant is the mean target of the measured rows; jittered copies of measured rows
+#: are the control that costs nothing.
+REAL, JITTERED, BOTH, SYNTHETIC, CONSTANT = SOURCES = (
+    "real", "real+jittered", "real+synthetic", "synthetic", "constant",
+)  # fmt: skip
 #: `CHOSEN` is whichever of the two is better where whole cells are left out of the rows it learns from.
 RIDGE, FOREST, CHOSEN = "ridge", "forest", "chosen"
+#: Note of a row whose regressor could not be chosen, since it learns from one cell.
+NO_CHOICE = "cannot choose, ridge"
 #: No regressor at all; and the one of pulse runs, which is not chosen.
 NONE, GAUSSIAN_PROCESS = "none", "gaussian_process"
 #: The regressors whose errors stand for a source in tables, figures and gains.
 SPEAKS = (CHOSEN, NONE, GAUSSIAN_PROCESS)
 Candidate = tuple[str, float]
+#: A repeat and its fold; runs without folds have fold 0.
+Trial = tuple[int, int]
 SEGMENTS, FOLDS, TREES = 24, 5, 100
 #: Principal components that the ridge and the forest see; what says SOH can be a small part of how curves differ.
 RIDGE_COMPONENTS, FOREST_COMPONENTS = 60, 12
 #: Penalties of the ridge, in summed squares of the first component.
 ALPHAS = np.logspace(-7, 0, 8)
+#: The strongest ridge first.
+_CANDIDATES = (*((RIDGE, float(a)) for a in ALPHAS[::-1]), (FOREST, 0.0))
 #: Estimates may leave the range of the measured targets by this part of it, or of their mean where that is more.
 MARGIN, LEAST_MARGIN = 0.5, 0.02
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Inputs (N, F), target (N,), cell (N,) of each row; weight (N,) of a row; scored (N,) bool: rows whose error chooses
-    the regressor (the measured ones, where there are any)."""
-
-    inputs: np.ndarray
-    target: np.ndarray
-    cells: np.ndarray
-    weight: np.ndarray
-    scored: np.ndarray
-
-    @classmethod
-    def of(cls, inputs: np.ndarray, target: np.ndarray, cells: np.ndarray) -> "LabelledRows":
-        """Rows that weigh the same; those with NaN or infinity (a generator's failures) are left out.
-
-        Raises ValueError for shapes that do not match and where no row is left.
-        """
-        if inputs.ndim != 2 or target.shape != (len(inputs),) or np.shape(cells) != (len(inputs),):
-            raise ValueError(f"need (N, F), (N,) and (N,), got {inputs.shape}, {target.shape}, {np.shape(cells)}")
-        fine = np.isfinite(inputs).all(axis=1) & np.isfinite(target)
-        if not fine.any():
-            raise ValueError(f"none of {len(fine)} rows is finite")
-        count = int(fine.sum())
-        return cls(inputs[fine], target[fine], np.asarray(cells)[fine], np.ones(count), np.ones(count, bool))
-
-    def take(self, kept: np.ndarray) -> "LabelledRows":
-        """The rows where `kept` (N,) is true."""
-        return LabelledRows(*(getattr(self, part.name)[kept] for part in fields(self)))
-
-    def beside(self, synthetic: "LabelledRows") -> "LabelledRows":
-        """These measured rows and synthetic ones: either side weighs as much as the other, the measured ones choose."""
-        share = len(self.target) / len(synthetic.target)
-        return LabelledRows(
-            np.r_[self.inputs, synthetic.inputs],
-            np.r_[self.target, synthetic.target],
-            np.r_[self.cells, synthetic.cells],
-            np.r_[self.weight, synthetic.weight * share],
-            np.r_[self.scored, np.zeros(len(synthetic.target), bool)],
-        )
 
 
 def regression_inputs(curves: np.ndarray) -> np.ndarray:
@@ -79,35 +48,48 @@ def regression_inputs(curves: np.ndarray) -> np.ndarray:
 
 
 def downstream_errors(
-    real: LabelledRows, synthetic: LabelledRows, test: LabelledRows, signals: int, seed: int
+    real: LabelledRows,
+    synthetic: LabelledRows,
+    test: LabelledRows,
+    signals: int,
+    seed: int,
+    jittered: LabelledRows | None = None,
 ) -> list[dict[str, Any]]:
-    """MAE on held-out measured rows of every source and regressor: rows {source, regressor, value, n}.
+    """MAE on held-out measured rows of every source and regressor: rows {source, regressor, value, n, note}.
 
-    Inputs as from `regression_inputs` of `signals` signals. value: mean over the test cells of each cell's mean absolute
-    error, in the unit of the target, lower is better; n: rows learnt from. The setting is train-on-synthetic-test-on-real
-    (Esteban et al. 2017) and the gain from adding synthetic to measured rows. Nothing is chosen on test rows: the scales,
-    the principal components, the strength of the ridge and the regressor come from the rows of each source, by leaving
-    out whole cells, with the synthetic rows drawn for them; in real+synthetic the measured rows alone are scored.
-    Estimates are kept within the measured targets and half their range, for every source alike. Raises ValueError for
-    shapes that do not match.
+    Inputs as from `regression_inputs` of `signals` signals; jittered: copies as from `jittered_copies`, without which there
+    is no such source. value: mean over the test cells of each cell's mean absolute error, in the unit of the target, lower
+    is better; n: rows learnt from. The setting is train-on-synthetic-test-on-real (Esteban et al. 2017) and the gain from
+    adding synthetic to measured rows. Nothing is chosen on test rows: the scales, the principal components, the strength of
+    the ridge and the regressor come from the rows of each source, by leaving out whole cells, with the rows drawn for them;
+    in real+synthetic and real+jittered the measured rows alone are scored. That choice is optimistic for synthetic rows: the
+    generator was trained on the cells that are left out. Of one cell nothing can be left out: note "cannot choose, ridge",
+    and the strongest ridge it is. Estimates are kept within the measured targets and half their range, for every source
+    alike. Raises ValueError for shapes that do not match.
     """
-    if len({rows.inputs.shape[1] for rows in (real, synthetic, test)}) > 1 or test.inputs.shape[1] % signals:
-        raise ValueError(f"need inputs of one width, a multiple of {signals}, for real, synthetic and test rows")
+    sources = {REAL: real, BOTH: real.beside(synthetic), SYNTHETIC: synthetic}
+    if jittered is not None:
+        sources[JITTERED] = real.beside(jittered)
+    if len({rows.inputs.shape[1] for rows in (*sources.values(), test)}) > 1 or test.inputs.shape[1] % signals:
+        raise ValueError(f"need inputs of one width, a multiple of {signals}, for all rows")
     low, high = _plausible(real.target)
     found = []
-    for source, rows in ((REAL, real), (BOTH, real.beside(synthetic)), (SYNTHETIC, synthetic)):
+    for source in (s for s in SOURCES if s in sources):
+        rows = sources[source]
         scores = _left_out_errors(rows, signals, seed)
-        best = {name: min((k for k in scores if k[0] == name), key=lambda k: scores[k]) for name in (RIDGE, FOREST)}
-        chosen = min(best, key=lambda name: scores[best[name]])
+        ranked = scores or {c: float(place) for place, c in enumerate(_CANDIDATES)}
+        best = {name: min((k for k in ranked if k[0] == name), key=lambda k: ranked[k]) for name in (RIDGE, FOREST)}
+        chosen = min(best, key=lambda name: ranked[best[name]])
         estimates = _estimates(best.values(), rows, test.inputs, signals, seed)
         error = {
             name: cell_mean_error(test.target, np.clip(estimates[candidate], low, high), test.cells)
             for name, candidate in best.items()
         }
         for name, value in {**error, CHOSEN: error[chosen]}.items():
-            found.append({"source": source, "regressor": name, "value": value, "n": len(rows.target)})
+            note = "" if scores or name != CHOSEN else NO_CHOICE
+            found.append({"source": source, "regressor": name, "value": value, "n": len(rows.target), "note": note})
     constant = cell_mean_error(test.target, np.full(len(test.target), real.target.mean()), test.cells)
-    return [*found, {"source": CONSTANT, "regressor": NONE, "value": constant, "n": len(real.target)}]
+    return [*found, {"source": CONSTANT, "regressor": NONE, "value": constant, "n": len(real.target), "note": ""}]
 
 
 def _plausible(target: np.ndarray) -> tuple[float, float]:
@@ -117,21 +99,20 @@ def _plausible(target: np.ndarray) -> tuple[float, float]:
 
 
 def _left_out_errors(rows: LabelledRows, signals: int, seed: int) -> dict[Candidate, float]:
-    """Mean absolute error of each candidate (name, strength) on the scored rows of cells left out, at most 5 times.
-
-    Of one cell nothing can be left out: then the strongest ridge scores best.
-    """
-    candidates = [*((RIDGE, float(a)) for a in ALPHAS[::-1]), (FOREST, 0.0)]
+    """Mean absolute error of each candidate on the scored rows of cells left out, at most 5 times; none of one cell."""
     scored = np.flatnonzero(rows.scored)
     folds = min(FOLDS, len(np.unique(rows.cells[scored])))
+    error: dict[Candidate, float] = {}
     if folds < 2:
-        return {candidate: float(place) for place, candidate in enumerate(candidates)}
-    error = dict.fromkeys(candidates, 0.0)
+        return error
     for _, left in GroupKFold(folds).split(scored, groups=rows.cells[scored]):
         tested = scored[left]
-        kept = rows.take(~np.isin(rows.cells, rows.cells[tested]))
-        for candidate, estimate in _estimates(candidates, kept, rows.inputs[tested], signals, seed).items():
-            error[candidate] += float(np.abs(estimate - rows.target[tested]).sum()) / len(scored)
+        kept = rows.without(rows.cells[tested])
+        if len(kept.target) < 2:  # few synthetic rows, each of two cells
+            continue
+        for candidate, estimate in _estimates(_CANDIDATES, kept, rows.inputs[tested], signals, seed).items():
+            missed = float(np.abs(estimate - rows.target[tested]).sum()) / len(scored)
+            error[candidate] = error.get(candidate, 0.0) + missed
     return error
 
 
@@ -163,33 +144,39 @@ def _estimates(
     return found
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean of repeats (R,) and its 95 % interval by Student's t: (mean, low, high); NaN ends for a single repeat.
+def mean_interval(values: np.ndarray, ratio: float = 0.0) -> tuple[float, float, float]:
+    """Mean of trials (R,) and its 95 % interval by Student's t: (mean, low, high); NaN ends for a single trial.
 
-    Repeats share a dataset, and their test cells overlap: the interval is about the choice of cells, not about other data.
+    Half width: t(R - 1) sd sqrt(1/R + ratio). ratio 0 takes trials as independent. Trials of one dataset share cells;
+    ratio = n_test/n_train, cells tested over cells learnt from, allows for it (Nadeau & Bengio 2003, and over repeated folds
+    Bouckaert & Frank 2004). Either way the interval is about the choice of cells, not about other data.
     """
     values = np.asarray(values, dtype=np.float64)
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return mean, float("nan"), float("nan")
-    half = float(t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    half = float(t.ppf(0.975, count - 1) * values.std(ddof=1) * np.sqrt(1 / count + ratio))
     return mean, mean - half, mean + half
 
 
-def paired_gain(real: Mapping[int, float], both: Mapping[int, float]) -> tuple[float, float, float]:
-    """Mean over common repeats of (real - real+synthetic) and its 95 % interval: above 0, synthetic rows help.
+def paired_gain(
+    before: Mapping[Trial, float], after: Mapping[Trial, float], ratio: float
+) -> tuple[float, float, float]:
+    """Mean over common trials of (before - after) and its 95 % interval: above 0, what `after` adds helps.
 
-    Arguments: MAE by repeat. Unit of the target, higher is better. Raises ValueError without a common repeat.
+    Arguments: MAE by trial; ratio as in `mean_interval`. Unit of the target, higher is better. Raises ValueError without a
+    common trial.
     """
-    common = sorted(set(real) & set(both))
+    common = sorted(set(before) & set(after))
     if not common:
-        raise ValueError("no repeat has both a real and a real+synthetic error")
-    return mean_interval(np.array([real[k] - both[k] for k in common]))
+        raise ValueError("no repeat has both errors")
+    return mean_interval(np.array([before[k] - after[k] for k in common]), ratio)
 
 
 @dataclass(frozen=True)
 class Joined:
-    """Mean MAE of one source at one share over repeats and its 95 % interval, cut off at 0; cells: mean number of kept cells."""
+    """Mean MAE of one source at one share over trials and its 95 % interval, cut off at 0, which takes trials as
+    independent: only `gain` is corrected for shared cells. cells: mean number of kept cells."""
 
     share: float
     source: str
@@ -199,19 +186,38 @@ class Joined:
     high: float
 
 
-def repeats_of(rows: Sequence[Mapping[str, Any]], share: float, source: str) -> dict[int, float]:
-    """MAE by repeat of one source at one share, of the regressor that speaks for it: not the others beside it."""
+def trials_of(rows: Sequence[Mapping[str, Any]], share: float, source: str) -> dict[Trial, float]:
+    """MAE by (repeat, fold) of one source at one share, of the regressor that speaks for it: not the others beside it."""
     own = [r for r in rows if r["share"] == share and r["source"] == source and r["regressor"] in SPEAKS]
-    return {int(r["repeat"]): float(r["value"]) for r in own}
+    return {(int(r["repeat"]), int(r.get("fold", 0))): float(r["value"]) for r in own}
+
+
+def gain(
+    rows: Sequence[Mapping[str, Any]], share: float, before: str = REAL, after: str = BOTH
+) -> tuple[float, float, float]:
+    """`paired_gain` of two sources at one share, corrected by the cells tested over those learnt from; NaN without either.
+
+    Rows that do not say how many cells were tested count as many as were learnt from.
+    """
+    first, second = trials_of(rows, share, before), trials_of(rows, share, after)
+    if not set(first) & set(second):
+        return float("nan"), float("nan"), float("nan")
+    own = [r for r in rows if r["share"] == share]
+    tested, learnt = (float(np.mean(values)) for values in zip(*map(_cells, own), strict=True))
+    return paired_gain(first, second, tested / learnt)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[float, float]:
+    return float(row.get("test_cells", row["cells"])), float(row["cells"])
 
 
 def joined(rows: Sequence[Mapping[str, Any]]) -> list[Joined]:
-    """Rows of one data set, model and target, joined over repeats: one entry a share and source, shares ascending."""
+    """Rows of one data set, model and target, joined over trials: one entry a share and source, shares ascending."""
     found = []
     for share in sorted({float(r["share"]) for r in rows}):
         cells = float(np.mean([r["cells"] for r in rows if r["share"] == share]))
         for source in SOURCES:
-            if values := repeats_of(rows, share, source):
+            if values := trials_of(rows, share, source):
                 mean, low, high = mean_interval(np.array(list(values.values())))
                 found.append(Joined(share, source, cells, mean, float(np.maximum(low, 0.0)), high))
     return found

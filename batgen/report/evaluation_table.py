@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Row = Mapping[str, Any]
@@ -59,7 +60,7 @@ def print_headlines(rows: Sequence[Row], console: Console) -> None:
         for name in (*methods, "floor"):
             table.add_column(name, justify="right", overflow="fold")
         for line in _lines(wanted, methods, short=True):
-            table.add_row(*line[:-1])
+            table.add_row(escape(line[0]), *line[1:-1])  # "[s]" is a unit, no markup
         checks = [held_checks([r for r in own if r["metric"] == "pass_rate" and r["method"] == m]) for m in methods]
         table.add_row("physics checks that hold", *checks, "")
         console.print(table)

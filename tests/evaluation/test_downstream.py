@@ -6,16 +6,19 @@ import pytest
 from batgen.evaluation.downstream import (
     BOTH,
     CONSTANT,
+    JITTERED,
+    NO_CHOICE,
     REAL,
     SYNTHETIC,
-    LabelledRows,
     downstream_errors,
+    gain,
     joined,
     mean_interval,
     paired_gain,
     regression_inputs,
-    repeats_of,
+    trials_of,
 )
+from batgen.evaluation.labelled_rows import LabelledRows, jittered_copies
 
 STRETCHES = np.linspace(0, 1, 24)
 
@@ -49,10 +52,28 @@ def drawn_for(synthetic: LabelledRows, real: LabelledRows = REAL_ROWS) -> Labell
     return LabelledRows.of(synthetic.inputs, synthetic.target, names)
 
 
-def test_a_generator_that_knows_other_cells_helps() -> None:
-    error = error_of(drawn_for(GOOD))
+def copies(real: LabelledRows, n: int, seed: int) -> LabelledRows:
+    """The control: copies of `real` with the noise of neighbours, whose age is their SOH here."""
+    made = jittered_copies(real.inputs, real.cells, -real.target, n, seed)
+    assert made is not None
+    return LabelledRows.of(made[1], real.target[made[0]], real.cells[made[0]])
+
+
+def test_a_generator_that_knows_other_cells_helps_beyond_the_control() -> None:
+    found = downstream_errors(REAL_ROWS, drawn_for(GOOD), TEST_ROWS, 2, 0, copies(REAL_ROWS, 600, 0))
+    error = {r["source"]: r["value"] for r in found if r["regressor"] in ("chosen", "none")}
     assert error[BOTH] < 0.6 * error[REAL]
     assert error[SYNTHETIC] < 0.6 * error[REAL]
+    assert error[BOTH] < 0.6 * error[JITTERED]
+
+
+def test_planted_copies_with_noise_do_not_beat_the_control() -> None:
+    """A generator that has nothing but noise to add is as good as the control, whatever its gain over measured rows."""
+    found = downstream_errors(REAL_ROWS, copies(REAL_ROWS, 600, 5), TEST_ROWS, 2, 0, copies(REAL_ROWS, 600, 0))
+    error = {r["source"]: r["value"] for r in found if r["regressor"] in ("chosen", "none")}
+    assert error[BOTH] == pytest.approx(error[JITTERED], rel=0.1)
+    n = {r["source"]: r["n"] for r in found}
+    assert n[BOTH] == n[JITTERED] == 630
 
 
 def test_planted_wrong_labels_are_seen() -> None:
@@ -99,6 +120,12 @@ def test_one_cell_and_repeatable() -> None:
         *((s, g) for s in (REAL, BOTH, SYNTHETIC) for g in ("ridge", "forest", "chosen")), (CONSTANT, "none"),
     }  # fmt: skip
     assert all(np.isfinite(r["value"]) for r in first)
+    value = {(r["source"], r["regressor"]): r["value"] for r in first}
+    for r in first:  # of one cell nothing can be left out: said, not picked silently
+        assert r["note"] == (NO_CHOICE if r["regressor"] == "chosen" else "")
+        if r["regressor"] == "chosen":
+            assert r["value"] == value[r["source"], "ridge"]
+    assert {r["note"] for r in downstream_errors(REAL_ROWS, synthetic, TEST_ROWS, 2, 0) if r["source"] == REAL} == {""}
 
 
 def test_failed_curves_are_left_out_and_bad_shapes_refused() -> None:
@@ -124,16 +151,43 @@ def test_mean_interval_by_hand() -> None:
     assert np.isnan(mean_interval(np.array([1.0]))[1])
 
 
+def test_shared_cells_widen_the_interval() -> None:
+    """Planted overlap: trials of one correlation and no true gain. Taken as independent, far more than 5 % of intervals leave
+    out 0; with the ratio that this correlation means, n_test/n_train = rho/(1 - rho), 5 % do."""
+    rng, rho, trials = np.random.default_rng(0), 0.5, 5
+    values = np.sqrt(rho) * rng.normal(size=(3000, 1)) + np.sqrt(1 - rho) * rng.normal(size=(3000, trials))
+
+    def wrong(ratio: float) -> float:
+        ends = [mean_interval(v, ratio)[1:] for v in values]
+        return float(np.mean([low > 0 or high < 0 for low, high in ends]))
+
+    assert wrong(0.0) > 0.25
+    assert wrong(rho / (1 - rho)) == pytest.approx(0.05, abs=0.015)
+
+
 def test_gain_is_paired() -> None:
-    """A gain far smaller than the spread between repeats is seen; none where there is none."""
-    real = {0: 1.0, 1: 5.0, 2: 9.0}
-    mean, low, _ = paired_gain(real, {0: 0.9, 1: 4.88, 2: 8.91})
+    """A gain far smaller than the spread between repeats is seen; none where there is none, or where cells are shared."""
+    real = {(0, 0): 1.0, (1, 0): 5.0, (2, 0): 9.0}
+    after = {(0, 0): 0.9, (1, 0): 4.88, (2, 0): 8.91}
+    mean, low, _ = paired_gain(real, after, 0.0)
     assert mean == pytest.approx(0.10333, rel=1e-3)
     assert low > 0
-    _, low, high = paired_gain(real, {0: 1.1, 1: 4.9, 2: 9.0})
+    assert paired_gain(real, after, 6.0)[1] < 0
+    _, low, high = paired_gain(real, {(0, 0): 1.1, (1, 0): 4.9, (2, 0): 9.0}, 0.0)
     assert low < 0 < high
     with pytest.raises(ValueError, match="no repeat"):
-        paired_gain({0: 1.0}, {1: 1.0})
+        paired_gain({(0, 0): 1.0}, {(1, 0): 1.0}, 0.0)
+
+
+def test_gain_of_rows_takes_its_ratio_from_their_cells() -> None:
+    made = [
+        {"share": 0.1, "source": source, "regressor": "chosen", "repeat": 0, "fold": k, "value": value, "cells": 4}
+        for k in range(3) for source, value in ((REAL, 1.0 + k), (BOTH, 0.8 + 1.1 * k))
+    ]  # fmt: skip
+    values = np.array([0.2, 0.1, 0.0])
+    assert gain(made, 0.1) == pytest.approx(mean_interval(values, 1.0)), "unknown: as many tested as kept"
+    assert gain([{**r, "test_cells": 8} for r in made], 0.1) == pytest.approx(mean_interval(values, 2.0))
+    assert np.isnan(gain(made, 0.1, JITTERED)).all()
 
 
 def test_joined_takes_the_chosen_regressor_alone() -> None:
@@ -141,6 +195,6 @@ def test_joined_takes_the_chosen_regressor_alone() -> None:
         {"share": 0.1, "source": REAL, "regressor": g, "repeat": k, "value": v, "cells": 4 + k}
         for k, v, g in ((0, 1.0, "chosen"), (1, 3.0, "chosen"), (0, 9.0, "ridge"))
     ]
-    assert repeats_of(made, 0.1, REAL) == {0: 1.0, 1: 3.0}
+    assert trials_of(made, 0.1, REAL) == {(0, 0): 1.0, (1, 0): 3.0}
     (one,) = joined(made)
     assert (one.source, one.value, one.low) == (REAL, 2.0, 0.0), "no error is below 0"

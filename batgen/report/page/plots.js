@@ -116,7 +116,7 @@ function training(root) {
 function downstream(root) {
   const e = DATA.downstream[Number(root.dataset.place)], node = make("div", { class: "plot" });
   const looks = { real: ["ink", "circle", "measured"], "real+synthetic": ["c0", "square", "measured + synthetic"],
-    synthetic: ["c1", "triangle-up", "synthetic"], constant: ["measured", "circle", "constant"] };
+    "real+jittered": ["c2", "diamond", "measured + jittered copies"], synthetic: ["c1", "triangle-up", "synthetic"], constant: ["measured", "circle", "constant"] };
   root.append(node);
   const draw = () => {
     const found = e.lines.map((l, k) => {
