@@ -80,6 +80,7 @@ def train(cfg: DictConfig, folder: Path) -> Result:
     for made in figures.values():
         out.print(f"figure: {_short(made[0])}  ({len(made)} in {_short(made[0].parent)})")
     out.print(f"folder: {_short(folder)}")
+    out.print(f"every metric, and a page to look at: python scripts/evaluate.py run={_short(folder)}")
     return Result(folder, rows, family.score(rows))
 
 
