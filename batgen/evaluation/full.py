@@ -44,7 +44,15 @@ def full_rows(comparison: Comparison, seed: int, context: Mapping[str, Any]) -> 
     """
     rows = [row for family in FAMILIES.values() for row in family(comparison, seed, context)]
     cells = len(np.unique(comparison.real.cells))
-    return [{**row, "cells": cells} for row in rows if not np.isnan(row["value"])]
+    return [{**_clipped(row), "cells": cells} for row in rows if not np.isnan(row["value"])]
+
+
+def _clipped(row: Row) -> Row:
+    """The row of a share with its interval within 0 and 1, which a symmetric one may leave."""
+    ends = (row["low"], row["high"])
+    if row["metric"] not in _SHARES or None in ends or np.isnan(ends).any():
+        return row
+    return {**row, "low": max(0.0, row["low"]), "high": min(1.0, row["high"])}
 
 
 def joined(rows: Sequence[Row]) -> list[Row]:
@@ -71,8 +79,6 @@ def _mean(rows: Sequence[Row]) -> Row:
     if len(values) >= _FOLDS and np.isfinite(values).all():
         half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
         low, high = ((max(0.0, x) ** 0.5 if power == 2.0 else x) for x in (value - half, value + half))
-        if rows[0]["metric"] in _SHARES:
-            low, high = max(0.0, low), min(1.0, high)
     joined_rows = {
         "value": value ** (1 / power), "low": low, "high": high, "floor": _average(rows, "floor", power), "fold": "all",
         "n": int(weights.sum()), "cells": sum(row.get("cells", 0) for row in rows),
@@ -80,7 +86,7 @@ def _mean(rows: Sequence[Row]) -> Row:
     if "constant" in rows[0]:
         joined_rows["constant"] = _average(rows, "constant", 1.0)
     notes = list(dict.fromkeys(str(row["note"]) for row in rows if row.get("note")))
-    return {**rows[0], **joined_rows, **({"note": "; ".join(notes)} if notes else {})}
+    return _clipped({**rows[0], **joined_rows, **({"note": "; ".join(notes)} if notes else {})})
 
 
 def _average(rows: Sequence[Row], key: str, power: float) -> float | None:

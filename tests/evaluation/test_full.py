@@ -76,3 +76,16 @@ def test_a_family_without_a_value_gives_no_row(monkeypatch: pytest.MonkeyPatch) 
         ("current_A", np.inf, "made", 3),
         ("time_s", 2.0, "made", 3),
     ]
+
+
+def test_the_interval_of_a_share_stays_within_0_and_1_and_none_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def family(comparison: Any, seed: int, context: Any) -> list[dict[str, Any]]:
+        about = {**context, "n": 2}
+        rows = metric_rows("recall", {"curve": 0.9}, about, {"curve": (0.7, 1.1)})
+        rows += metric_rows("coverage", {"curve": 0.9}, about, {"curve": (float("nan"), float("nan"))})
+        return rows + metric_rows("MAE", {"time_s": 0.1}, about, {"time_s": (-0.1, 1.3)})
+
+    monkeypatch.setattr(full, "FAMILIES", {"made": family})
+    found = full_rows(planted.comparison(draws=1, cells=2, cycles=2, train_cells=2), 0, {})
+    assert [(r["low"], r["high"]) for r in (found[0], found[2])] == [(0.7, 1.0), (-0.1, 1.3)]
+    assert np.isnan([found[1]["low"], found[1]["high"]]).all()

@@ -99,7 +99,7 @@ def all_rows(runs: Sequence[EvaluatedRun]) -> list[Row]:
                 if owner.setdefault(key, place) != place:
                     continue
             kept.append(row)
-    return kept
+    return sorted(kept, key=lambda row: row.get("protocol") != "honest")  # honest first: it is what counts
 
 
 def _same(folders: Sequence[Path], folder: Path) -> bool:
