@@ -183,4 +183,5 @@ def _measured_on(job: Job) -> str:
 def _title(job: Job) -> str:
     one: Any = job.cfg.preprocessing
     on = f", {one.points} points over {str(one.grid).rpartition('_')[0] or one.grid}" if one.get("grid") else ""
-    return job.kind + on + (f", {' '.join(job.needs)}" if job.needs else "")
+    about_data = [word for word in job.needs if not word.startswith(("trainer.", "model."))]
+    return job.kind + on + (f", {' '.join(about_data)}" if about_data else "")

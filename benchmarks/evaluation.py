@@ -86,11 +86,11 @@ def run() -> list[tuple[str, float, float, float]]:
         said[draws] = result
         total = sum(result["seconds"].values())
         for name, seconds in result["seconds"].items():
-            table.append((f"evaluation, {draws} draws: {name} [s]", seconds, 60.0, seconds / 60))
-        table.append((f"evaluation, {draws} draws: all [s of 60]", total, 60.0, total / 60))
+            table.append((f"evaluation, {draws} draws: {name} (s)", seconds, 60.0, seconds / 60))
+        table.append((f"evaluation, {draws} draws: all (s of 60)", total, 60.0, total / 60))
         table.append(
             (
-                f"evaluation, {draws} draws: peak memory [MiB of 1024]",
+                f"evaluation, {draws} draws: peak memory (MiB of 1024)",
                 result["peak_MiB"],
                 1024.0,
                 result["peak_MiB"] / 1024,

@@ -40,11 +40,12 @@ def test_what_a_pair_needs_is_added_unless_typed(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("BATGEN_DATA_DIR", str(tmp_path))
     (tmp_path / "nasa_pcoe").mkdir()
     (job,) = plan("nasa", ["rcvae"], [], WORDS, tmp_path, CONF).jobs
-    assert job.needs == ("data.censored=last_record",)
+    assert job.needs == ("trainer.max_epochs=40", "data.censored=last_record")
     assert job.cfg.data.censored == "last_record"
     assert "data.censored=last_record" in job.board
+    assert "max_epochs" not in job.board  # a budget: the curves are the same
     (job,) = plan("nasa", ["rcvae"], [], (*WORDS, "data.censored=drop"), tmp_path, CONF).jobs
-    assert job.needs == ()
+    assert job.needs == ("trainer.max_epochs=40",)
     assert job.cfg.data.censored == "drop"
 
 
