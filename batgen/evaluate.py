@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,10 @@ from batgen.report.page.page import write_report
 #: Raised by hand when a metric, or what it is computed from, changes: older evaluations are made anew.
 VERSION = 3
 
-__all__ = ["EvaluateSettings", "Evaluated", "compare_runs", "evaluate_run", "evaluate_tested"]
+__all__ = ["EvaluateSettings", "compare_runs", "evaluate_run"]
 
 
-@dataclass
-class Evaluated:
-    """What an evaluation found: tidy rows, what it was of, remarks."""
-
-    rows: list[Row]
-    about: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-
-
-def evaluate_run(
-    run: Path, settings: EvaluateSettings, console: Console, again: bool = False, report: bool = True
-) -> list[Row]:
+def evaluate_run(run: Path, settings: EvaluateSettings, console: Console, again: bool = False) -> list[Row]:
     """Evaluate every protocol and seed of a finished run; needs nothing but its folder and its data.
 
     Writes evaluation.json, evaluation.md, evaluation.h5 and report.html there and returns the rows. An evaluation with
@@ -47,8 +36,11 @@ def evaluate_run(
     """
     cfg = open_run(run)
     wanted = {**asdict(settings), "run_started": _started(run), "version": VERSION}
+    page = run / "report.html"
     if not again and (found := _done(run, wanted)) is not None:
         console.print(f"{run.name}: evaluated before, read from {run / 'evaluation.json'}")
+        if not page.is_file():  # stopped before it was written
+            write_report([run], page)
         return found
     family = family_of(cfg)
     about = {
@@ -60,9 +52,7 @@ def evaluate_run(
     )
     parts = len(config.protocols(cfg)) * len(config.seeds(cfg))
     write_evaluation(run, judged(run, cfg, settings), about, console, parts)
-    if report:
-        write_report([run], run / "report.html")
-        console.print(f"report: {run / 'report.html'}")
+    write_report([run], page)
     rows: list[Row] = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["rows"]
     return rows
 
@@ -72,7 +62,9 @@ def compare_runs(runs: Sequence[Path], out: Path, title: str | None = None) -> P
     return write_report(list(runs), out, title)
 
 
-def write_evaluation(folder: Path, found: Any, about: Mapping[str, Any], console: Console, parts: int = 1) -> None:
+def write_evaluation(
+    folder: Path, found: Iterable[Judged], about: Mapping[str, Any], console: Console, parts: int = 1
+) -> None:
     """Evaluate every `Judged` of `found` and write evaluation.json, .md and .h5 into `folder`."""
     started = time.time()
     rows: list[Row] = []
@@ -86,7 +78,7 @@ def write_evaluation(folder: Path, found: Any, about: Mapping[str, Any], console
             if part not in seen and seen:
                 advance(1)
             seen.add(part)
-            rows += evaluate_tested(one, file if key not in shown else None, console)
+            rows += evaluate_judged(one, file if key not in shown else None, console)
             shown.add(key)
             notes += [note for note in one.notes if note not in notes]
     about = {**about, "wall_s": round(time.time() - started, 1), "provenance": provenance(started)}
@@ -97,7 +89,7 @@ def write_evaluation(folder: Path, found: Any, about: Mapping[str, Any], console
         temporary.write_text(to_markdown(rows, notes), encoding="utf-8")
 
 
-def evaluate_tested(one: Judged, file: EvaluationFile | None, console: Console) -> list[Row]:
+def evaluate_judged(one: Judged, file: EvaluationFile | None, console: Console) -> list[Row]:
     """Rows of all methods of one test set; with a file, what its page draws too."""
     rows: list[Row] = []
     group = None
@@ -141,9 +133,8 @@ def _done(run: Path, wanted: Mapping[str, Any]) -> list[Row] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         made = found["about"]["settings"]
-        more = (
-            {**made, "baselines": wanted["baselines"]} if made.get("baselines") else made
-        )  # with them is enough without
-        return list(found["rows"]) if more == dict(wanted) else None
+        if made.get("baselines"):  # more than is wanted, if none are
+            made = {**made, "baselines": wanted["baselines"]}
+        return list(found["rows"]) if made == dict(wanted) else None
     except (ValueError, KeyError, TypeError):
         return None

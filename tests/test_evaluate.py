@@ -119,10 +119,10 @@ def array_of(run: Path, name: str) -> list[Any]:
 def test_other_settings_are_evaluated_anew(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     run = runs["curves"]
     first = content(run)["rows"]
-    other = evaluate_run(run, EvaluateSettings(rows=40, draws=3, seed=1, baselines=False), console(), report=False)
+    other = evaluate_run(run, EvaluateSettings(rows=40, draws=3, seed=1, baselines=False), console())
     assert other != first
     assert content(run)["about"]["settings"]["seed"] == 1
-    assert evaluate_run(run, SETTINGS, console(), report=False) == first
+    assert evaluate_run(run, SETTINGS, console()) == first
     assert "evaluated before" not in capsys.readouterr().out
 
 
@@ -133,7 +133,7 @@ def test_a_run_that_was_trained_again_is_evaluated_anew(
     path = run / "run.json"
     kept = path.read_text()
     path.write_text(json.dumps({**json.loads(kept), "started": "2031-01-01T00:00:00"}))
-    evaluate_run(run, SETTINGS, console(), report=False)
+    evaluate_run(run, SETTINGS, console())
     assert "evaluated before" not in capsys.readouterr().out
     path.write_text(kept)
 
@@ -161,9 +161,9 @@ def test_a_stopped_evaluation_leaves_nothing_half_written(
 
 def test_a_damaged_evaluation_is_made_again(runs: dict[str, Path]) -> None:
     run = runs["curves"]
-    rows = evaluate_run(run, SETTINGS, console(), report=False)
+    rows = evaluate_run(run, SETTINGS, console())
     (run / "evaluation.json").write_text("{")
-    assert evaluate_run(run, SETTINGS, console(), report=False) == rows
+    assert evaluate_run(run, SETTINGS, console()) == rows
     for text in ("[]", '{"rows": []}', '{"rows": [], "about": 3}'):
         (run / "evaluation.json").write_text(text)
         assert evaluate._done(run, {}) is None
@@ -181,8 +181,8 @@ def test_several_runs_make_one_page(runs: dict[str, Path], tmp_path: Path, capsy
 
 def test_baselines_stand_beside_the_model(runs: dict[str, Path], tmp_path: Path) -> None:
     run = runs["curves"]
-    alone = evaluate_run(run, SETTINGS, console(), report=False)
-    rows = evaluate_run(run, EvaluateSettings(rows=40, draws=3), console(), report=False)
+    alone = evaluate_run(run, SETTINGS, console())
+    rows = evaluate_run(run, EvaluateSettings(rows=40, draws=3), console())
     assert {r["method"] for r in rows if r["role"] == "baseline"} == {
         "nearest_copy",
         "mean_curve",
@@ -190,7 +190,7 @@ def test_baselines_stand_beside_the_model(runs: dict[str, Path], tmp_path: Path)
         "pointwise_ridge",
     }
     assert [r for r in rows if r["role"] == "model"] == alone
-    assert evaluate_run(run, SETTINGS, console(), report=False) == rows, "an evaluation with baselines is enough"
+    assert evaluate_run(run, SETTINGS, console()) == rows, "an evaluation with baselines is enough"
     by = {(r["method"], r["metric"], r["signal"]): r["value"] for r in rows}
     assert by["nearest_copy", "copy_share", "curve"] > 0.5 > 0.0 == by["pca_gaussian", "copy_share", "curve"]
 
