@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -55,10 +56,10 @@ def print_headlines(rows: Sequence[Row], console: Console) -> None:
             continue
         methods = _methods(wanted)
         title = f"{protocol} protocol, {own[0].get('split', '')} split, {own[0].get('data', '')}: {test_set}"
-        table = Table(title=title, title_justify="left")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("metric", no_wrap=True)
         for name in (*methods, "floor"):
-            table.add_column(name, justify="right", overflow="fold")
+            table.add_column(name, justify="right", overflow="fold", min_width=8)
         for line in _lines(wanted, methods, short=True):
             table.add_row(escape(line[0]), *line[1:-1])  # "[s]" is a unit, no markup
         checks = [held_checks([r for r in own if r["metric"] == "pass_rate" and r["method"] == m]) for m in methods]
