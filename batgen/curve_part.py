@@ -204,6 +204,10 @@ def _published(conf: dict[str, Any], context: dict[str, Any], slices: tuple[str,
 
 def final_rows(conf: dict[str, Any], data: Prepared) -> Batch:
     """The rows the model's final weights were trained on: a baseline must not know less, or more."""
-    if conf["trainer"]["early_stopping"] == "disjoint":
-        return data.rows["train"]
-    return Batch(*(torch.cat(pair) for pair in zip(data.rows["train"], data.rows["val"], strict=True)))
+    parts = [data.rows[name] for name in learnt_parts(conf)]
+    return Batch(*(torch.cat(same) for same in zip(*parts, strict=True)))
+
+
+def learnt_parts(conf: dict[str, Any]) -> tuple[str, ...]:
+    """The parts of the split that the model's final weights were trained on."""
+    return ("train",) if conf["trainer"]["early_stopping"] == "disjoint" else ("train", "val")

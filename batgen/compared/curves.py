@@ -22,7 +22,7 @@ from batgen.compared.judged import (
     same_data,
     typical_row,
 )
-from batgen.curve_part import Prepared, final_rows, new_model, prepare
+from batgen.curve_part import Prepared, final_rows, learnt_parts, new_model, prepare
 from batgen.data.curve_set import CurveSet
 from batgen.evaluation.comparison import Comparison
 from batgen.models.base import Batch
@@ -34,10 +34,10 @@ def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> I
     """The one test set of a part, its model and baselines."""
     data, trained = prepare(conf, folder / "splits.json"), checkpoint.load(folder / "model.ckpt")
     same_data(folder, trained, data.store.data_hash)
-    known = data.parts["train"] if conf["trainer"]["early_stopping"] == "disjoint" else _both(data)
-    test_rows, train_rows = evenly(data.parts["test"], settings.rows), evenly(np.sort(known), settings.rows)
+    known = np.sort(np.concatenate([data.parts[name] for name in learnt_parts(conf)]))
+    test_rows, train_rows = evenly(data.parts["test"], settings.rows), evenly(known, settings.rows)
     real, train = curve_set(data, test_rows), curve_set(data, train_rows)
-    compare = beside(real, train, curve_set(data, evenly(np.sort(known), EVERY)), data.conditions.names, settings.seed)
+    compare = beside(real, train, curve_set(data, evenly(known, EVERY)), data.conditions.names, settings.seed)
     cond = {name: data.encoded(rows) for name, rows in (("test", test_rows), ("train", train_rows))}
 
     def comparison(model: nn.Module) -> Comparison:
@@ -89,10 +89,6 @@ def draw(data: Prepared, model: nn.Module, cond: Tensor, n: int, seed: int) -> n
             same = [i for i, name in enumerate(slices) if name == signal]
             found[:, part, place] = made[:, :, same[0]] if len(same) == 1 else made[:, :, same].mean(axis=2)
     return found
-
-
-def _both(data: Prepared) -> np.ndarray:
-    return np.concatenate([data.parts["train"], data.parts["val"]])
 
 
 def _sweeps(data: Prepared, trained: checkpoint.Trained, seed: int) -> dict[str, Sweep]:

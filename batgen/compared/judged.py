@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from batgen import checkpoint
 from batgen.data.curve_set import NUMERIC_COLUMNS, CurveSet
 from batgen.errors import CheckpointError, ConfigError, DataError
 from batgen.evaluation.comparison import Comparison
@@ -80,6 +81,22 @@ def chunks(total: int, floats_each: int) -> Iterator[slice]:
     step = max(1, _CHUNK_FLOATS // max(1, floats_each))
     for start in range(0, total, step):
         yield slice(start, start + step)
+
+
+def trained_part(
+    prepare: Callable[[dict[str, Any], Path], Any], train: Callable[[Any], None], conf: dict[str, Any], folder: Path
+) -> Any:
+    """A finished part of a family whose parts have members, a model each, with these models; `prepare` and `train` are the
+    family's. Raises CheckpointError where a model is missing, DataError where the data are others."""
+    conf, said = own_models(conf)
+    part = prepare(conf, folder)
+    part.notes += said
+    names = [member.name for member in part.members]
+    require_models(folder, names)
+    for name in names:
+        same_data(folder, checkpoint.load(folder / "models" / f"{name}.ckpt"), part.store.data_hash)
+    train(part)  # reads what is there
+    return part
 
 
 def require_models(folder: Path, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from batgen import checkpoint
 from batgen.build import build
 from batgen.compared.judged import (
     AT_TRAIN,
@@ -18,9 +17,7 @@ from batgen.compared.judged import (
     Sweep,
     beside,
     evenly,
-    own_models,
-    require_models,
-    same_data,
+    trained_part,
 )
 from batgen.config import without
 from batgen.data.curve_set import CurveSet
@@ -37,13 +34,8 @@ _SWEEP_VALUES = 7
 
 def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> Iterator[Judged]:
     """Every test set of every fold of a part. Raises CheckpointError where a fold has no model yet."""
-    conf, said = own_models(conf)
-    part = prepare(conf, folder)
-    part.notes += said
-    require_models(folder, [member.name for member in part.members])
-    train(part)
+    part: Part = trained_part(prepare, train, conf, folder)
     for member in part.members:
-        same_data(folder, checkpoint.load(folder / "models" / f"{member.name}.ckpt"), part.store.data_hash)
         for name, rows in member.fold.tests.items():
             yield _of_set(part, member, name, evenly(rows, settings.rows), settings)
 

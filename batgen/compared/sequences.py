@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batgen import checkpoint
 from batgen.build import build
-from batgen.compared.judged import EvaluateSettings, Judged, Method, beside, own_models, require_models, same_data
+from batgen.compared.judged import EvaluateSettings, Judged, Method, beside, trained_part
 from batgen.data.curve_set import CurveSet
 from batgen.evaluation.calibration import quantile_paths
 from batgen.evaluation.clamp import held_truth
@@ -29,13 +28,7 @@ _POINTS = 100
 
 def of_part(conf: dict[str, Any], folder: Path, settings: EvaluateSettings) -> Iterator[Judged]:
     """Every target at every cut of every test set. Raises CheckpointError where a model is missing."""
-    conf, said = own_models(conf)
-    part = prepare(conf, folder)
-    part.notes += said
-    require_models(folder, [member.name for member in part.members])
-    train(part)
-    for member in part.members:
-        same_data(folder, checkpoint.load(folder / "models" / f"{member.name}.ckpt"), part.store.data_hash)
+    part: Part = trained_part(prepare, train, conf, folder)
     targets = part.members[0].preprocessing.target_names
     for name in part.parts.tests:
         for pairs in tested_pairs(part.parts, part.series, name, part.cuts, targets):

@@ -1,7 +1,7 @@
 """Tables of an evaluation: a line a metric, a column a method, the floor beside; in the terminal the metrics that say most."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -32,10 +32,10 @@ ARROWS = {"lower": "↓", "higher": "↑", "one": "→1", "half": "→½"}
 def to_markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
     """All metrics: a section a protocol and test set, a table a family."""
     parts = ["# Evaluation", ""]
-    for (protocol, test_set), own in _grouped(rows, ("protocol", "test_set")).items():
+    for (protocol, test_set), own in grouped(rows, "protocol", "test_set").items():
         first = own[0]
         parts += [f"## {protocol} protocol, {first.get('split', '')} split, {first.get('data', '')}: {test_set}", ""]
-        for family, some in _grouped(own, ("family",)).items():
+        for family, some in grouped(own, "family").items():
             methods = _methods(some)
             parts += [f"### {family[0]}", "", "| metric | " + " | ".join((*methods, "floor", "n")) + " |"]
             parts += ["|---" * (len(methods) + 3) + "|"]
@@ -50,7 +50,7 @@ def to_markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
 
 def print_headlines(rows: Sequence[Row], console: Console) -> None:
     """One table a protocol and test set with the metrics of HEADLINES and how many physics checks hold."""
-    for (protocol, test_set), own in _grouped(rows, ("protocol", "test_set")).items():
+    for (protocol, test_set), own in grouped(rows, "protocol", "test_set").items():
         wanted = [r for name in HEADLINES for r in own if r["metric"] == name and r.get("family") != "rare"]
         if not wanted:
             continue
@@ -70,7 +70,7 @@ def print_headlines(rows: Sequence[Row], console: Console) -> None:
 def held_checks(rows: Sequence[Row]) -> str:
     """ "14 of 17": checks that generated curves pass as often as measured ones do, mean over seeds."""
     held = 0
-    groups = _grouped(rows, ("signal",))
+    groups = grouped(rows, "signal")
     for some in groups.values():
         rate = fmean(0.0 if r["value"] is None else r["value"] for r in some)
         floors = [r["floor"] for r in some if _finite(r.get("floor"))]
@@ -81,7 +81,7 @@ def held_checks(rows: Sequence[Row]) -> str:
 def _lines(rows: Sequence[Row], methods: Sequence[str], short: bool = False) -> list[list[str]]:
     """One a metric and signal: its name with unit and direction, a value a method, the floor, n."""
     lines = []
-    for (metric, signal), some in _grouped(rows, ("metric", "signal")).items():
+    for (metric, signal), some in grouped(rows, "metric", "signal").items():
         unit, arrow = some[0]["unit"], ARROWS.get(some[0]["direction"], "")
         name = f"{metric} {signal}" if signal != "curve" else str(metric)
         cells = [value_text([r for r in some if r["method"] == m], short) for m in methods]
@@ -126,7 +126,8 @@ def _methods(rows: Sequence[Row]) -> list[str]:
     return [str(name) for _, name in sorted(names, key=lambda pair: pair[0])]
 
 
-def _grouped(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of these keys, in order of appearance."""
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row.get(k) for k in keys), []).append(row)

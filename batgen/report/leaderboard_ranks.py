@@ -1,14 +1,13 @@
 """Which of two values of a metric is better, and the places that follow: nobody gains by being better than measured."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from scipy.stats import rankdata
 
-_NOMINAL = re.compile(r"coverage_(\d\d)")
+from batgen.report.page.judging import cost, judged
 
 
 def counted(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -65,17 +64,9 @@ def badness(metric: str, direction: str, value: float) -> float:
     three digits, is alike."""
     if not math.isfinite(value):
         return value
-    value = float(f"{value:.3g}")
-    nominal = _NOMINAL.fullmatch(metric)
-    best = {"one": 1.0, "half": 0.5}
-    if nominal:
-        bad = abs(value - int(nominal[1]) / 100)
-    elif direction in best:
-        bad = abs(value - best[direction])
-    elif direction in ("lower", "higher"):
-        bad = value if direction == "lower" else -value
-    else:
+    if not judged(metric, direction):
         return math.nan
+    bad = cost(metric, direction, float(f"{value:.3g}"))
     return float(f"{bad:.9g}")  # 0.85 and 0.75 are as far from 0.8, whatever floats say
 
 

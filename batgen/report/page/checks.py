@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from batgen.report.evaluation_table import grouped
 from batgen.report.page.judging import scored
 from batgen.report.page.metric_words import signal_name
 from batgen.report.page.packing import plain
 from batgen.report.page.read import Row
-from batgen.report.page.tables import grouped, methods_of
+from batgen.report.page.tables import methods_of
 
 
 def physics_plots(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any
 
-from batgen.report.evaluation_table import ARROWS, number
+from batgen.report.evaluation_table import ARROWS, grouped, number
 from batgen.report.page.judging import Scored, best, cost, scored
 from batgen.report.page.markup import Markup, el, fold, html
 from batgen.report.page.metric_words import ARROW_WORDS, FAMILIES, METRICS, metric_name, signal_name, unit_name
@@ -12,14 +11,6 @@ from batgen.report.page.read import Row
 
 #: Families whose tables are open when the page is.
 _OPEN = ("conditional",)
-
-
-def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by the values of these keys, in order of appearance."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple(row.get(k) for k in keys), []).append(row)
-    return found
 
 
 def methods_of(rows: Iterable[Row]) -> list[tuple[str, str]]:

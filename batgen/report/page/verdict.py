@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from batgen.report.evaluation_table import held_checks, number
+from batgen.report.evaluation_table import grouped, held_checks, number
 from batgen.report.page.judging import Scored, best, compared, judged, scored
 from batgen.report.page.markup import Markup, el, fold, html
 from batgen.report.page.metric_words import METRICS, metric_name, signal_name, unit_name
 from batgen.report.page.read import Row
-from batgen.report.page.tables import grouped, methods_of
+from batgen.report.page.tables import methods_of
 
 #: The questions, in this order; the first of a bracket that was measured is asked.
 QUESTIONS = (("CRPS", "RMSE"), ("energy_score",), ("C2ST",), ("coverage_80",), ("membership_AUC",), ("recall",))
