@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -37,6 +38,8 @@ def train_main() -> None:
 
 
 def _train(argv: Sequence[str]) -> None:
+    argv = overrides.expanded(argv)
+    sys.argv[1:] = argv  # what Hydra reads
     resume = overrides.resume_folder(argv)
     if resume is not None:
         overrides.check_resume(argv, resume, CONF)
@@ -56,13 +59,13 @@ def _train(argv: Sequence[str]) -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def _hydra_train(cfg: DictConfig) -> float:
+def _hydra_train(cfg: DictConfig) -> Any:
     try:
         config.validate(cfg)
-        from batgen.run import train  # torch and Lightning come in here
-
         cfg.run_name = str(cfg.run_name)  # answered while Hydra is here to answer it
-        return train(cfg, Path(HydraConfig.get().runtime.output_dir)).score
+        from batgen.job import run_job  # torch and Lightning come in here
+
+        return run_job(cfg, Path(HydraConfig.get().runtime.output_dir))
     except BatgenError as error:
         if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the error on instead of printing a traceback

@@ -4,7 +4,6 @@ Nothing here imports torch or Lightning: a typing error must be answered in a mo
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,36 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from batgen.build import signature
+from batgen.config_names import BESIDE, COLLECTIONS, CURVES, FINETUNE, GIVEN, MEMBER, PROFILES, PROTOCOLS, SEQUENCES
 from batgen.errors import ConfigError
-
-PROTOCOLS = ("honest", "paper", "both")
-#: Arguments that the program itself gives to what it builds; a config that sets one of them is refused.
-GIVEN = (
-    (re.compile(r"model|evaluation\.baselines\.\w+"), {"shape"}),
-    (re.compile(r"model\.optim(\.generator|\.critic)?"), {"parameters"}),
-    (re.compile(r"logger\.\w+"), {"folder", "name", "config"}),
-)
-#: What a dataset says of its curves, for the preprocessing.
-CURVES = ("part", "signals", "companion", "honest_grid", "axis", "timed")
-#: What a dataset says of its cycle sequences, for preprocessing, model and evaluation.
-SEQUENCES = (
-    "targets", "inputs", "covariates", "statics", "capacity", "stride", "input_stride", "horizon", "cuts", "until",
-    "static_noise", "static_dropout",
-)  # fmt: skip
-#: What a dataset says of its profiles, for preprocessing, split and evaluation.
-PROFILES = ("part", "signals", "conditions", "blocks", "apart", "folds", "run", "relative", "peak_after_s")
-#: Nodes whose children are all built: each needs a _target_.
-COLLECTIONS = ("callbacks", "logger", "evaluation.baselines", "model.physics")
-#: A dataset within a pool of datasets.
-_MEMBER = re.compile(r"^data\.sources\.\w+$")
-#: What `finetune` says: the run to start from, what of its models is trained, whose scaler is used.
-FINETUNE = {
-    "run": None,
-    "train": ("all", "decoder", "heads", "heads_and_attention"),
-    "scaler": ("source", "refit"),
-}
-#: Nodes that belong to a part of the config without being an argument of its target.
-BESIDE = {"model": {"optim", "recipe", "recipes", "physics"}, "data": {"curves", "sequences", "profiles"}}
 
 
 @dataclass
@@ -51,7 +22,8 @@ class TrainConfig:
 
     cycles: how much of each cell is used (curve models: equivalent cycle life 1..cycles). seed: an int, or a list that is
     trained one after the other. device: "cpu", "cuda", or null to follow the trainer. protocol: honest, paper or both.
-    resume: go on in `run_dir` with that folder's own config. finetune: start from the models of another run.
+    resume: go on in `run_dir` with that folder's own config. finetune: start from the models of another run. best: a file
+    that a search wrote; its values lie beneath what is typed. search, ablation: what a multirun is to try.
     """
 
     data: Any = field(default_factory=dict)
@@ -70,10 +42,15 @@ class TrainConfig:
     run_dir: str = ""
     resume: bool = False
     finetune: Any = field(default_factory=dict)
+    best: str | None = None
+    search: Any = None
+    ablation: Any = None
 
 
 ROOT_KEYS = tuple(f.name for f in fields(TrainConfig))
 GROUPS = ROOT_KEYS[:8]
+#: What runs of earlier versions do not say.
+LATER = ("best", "search", "ablation")
 
 
 def register_resolvers() -> None:
@@ -100,7 +77,7 @@ def problems(node: Any, path: str) -> Iterator[str]:
         return
     keys, target = {str(k) for k in node}, str(node.get("_target_"))
     given = next((names for where, names in GIVEN if where.fullmatch(path)), set())
-    beside = BESIDE.get(_MEMBER.sub("data", path), set())
+    beside = BESIDE.get(MEMBER.sub("data", path), set())
     if "_target_" in keys:
         try:
             sig = signature(target)
@@ -162,10 +139,14 @@ def validate(cfg: DictConfig) -> None:
     Raises ConfigError with one line per problem. Imports nothing heavy.
     """
     found = [f"{k!s}: unknown key{did_you_mean(str(k), ROOT_KEYS)}" for k in cfg if k not in ROOT_KEYS]
-    found += [f"{k}: this key was deleted, but nothing can be done without it." for k in ROOT_KEYS if k not in cfg]
+    found += [
+        f"{k}: this key was deleted, but nothing can be done without it." for k in ROOT_KEYS if k not in (*cfg, *LATER)
+    ]
     if found:
         raise ConfigError("\n".join(found))
-    for group in GROUPS:
+    for group in (*GROUPS, "search", "ablation"):
+        if group in LATER and group not in cfg:
+            continue
         node = cfg._get_node(group)
         if isinstance(node, DictConfig) and not node._is_none():
             if group in ("data", "preprocessing", "split", "model", "trainer") and "_target_" not in node:
@@ -250,7 +231,7 @@ def same_run(a: DictConfig, b: DictConfig) -> bool:
     def essence(cfg: DictConfig) -> Any:
         plain = OmegaConf.to_container(cfg, resolve=False)
         assert isinstance(plain, dict)
-        return without({str(k): v for k, v in plain.items()}, "run_dir", "run_name", "resume")
+        return without({str(k): v for k, v in plain.items()}, "run_dir", "run_name", "resume", *LATER)
 
     return bool(essence(a) == essence(b))
 

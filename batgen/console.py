@@ -1,16 +1,36 @@
 """Where words go: the terminal's width where there is a terminal, else wide enough for the tables."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from batgen.processes import main_process
 
+#: Where words go instead of to standard output.
+_FILES: list[TextIO] = []
+
+
+@contextmanager
+def speaking_to(path: Path) -> Iterator[None]:
+    """Within the block what is said goes to the end of `path`: many jobs in one terminal would drown what matters."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        _FILES.append(file)
+        try:
+            yield
+        finally:
+            _FILES.pop()
+
 
 def console() -> Console:
     """A console that is silent in all but the first process of a run."""
+    if _FILES:
+        return Console(file=_FILES[-1], quiet=not main_process(), highlight=False, width=110, soft_wrap=True)
     width = None if sys.stdout.isatty() else 110
     return Console(quiet=not main_process(), highlight=False, width=width, soft_wrap=True)
 

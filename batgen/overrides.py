@@ -8,13 +8,27 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from batgen.best import best_words, override_word
 from batgen.config import GROUPS, ROOT_KEYS, did_you_mean
 from batgen.errors import CheckpointError, ConfigError, DataError
 from batgen.folder import check_free
 
 #: Groups that leave no node of their own at the root.
 OTHER_GROUPS = ("experiment",)
+#: Groups that make several runs.
+SEVERAL = ("search", "ablation")
 OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[\w./@\-]+)(=(?P<value>.*))?$", re.DOTALL)
+
+
+def expanded(argv: Sequence[str]) -> list[str]:
+    """`argv` with the overrides that best=FILE stands for beneath it, and -m where a search or an ablation is asked for."""
+    argv, pairs = list(argv), _pairs(argv)
+    if pairs.get("best", "null") != "null":
+        path = Path(pairs["best"]).expanduser().absolute()
+        own = [w for w in argv if not w.startswith("best=")]
+        argv = [*best_words(path, words(own)), *own, override_word("best", str(path))]
+    several = any(pairs.get(group, "null") != "null" for group in SEVERAL)
+    return [*argv, "-m"] if several and not sweep(argv) and "--cfg" not in argv and "-c" not in argv else argv
 
 
 def words(argv: Sequence[str]) -> list[str]:

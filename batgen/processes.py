@@ -3,9 +3,13 @@
 import os
 
 
+#: What numbers the processes of one training: torchrun, SLURM's srun, Lightning's own launcher on each machine.
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+
+
 def main_process() -> bool:
-    """False in the processes that a multi-device trainer starts beside the first: they train, and write nothing."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    """False in the processes that train beside the first, on this machine or on others: they write nothing."""
+    return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
 
 
 def cores() -> int:

@@ -1,0 +1,52 @@
+"""What every multirun shares: which jobs there are is for grid and search to say, how they are started for Hydra."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from batgen.best import override_word
+
+#: What a job returned, or what went wrong.
+Outcome = tuple[Any, Exception | None]
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """A multirun as Hydra hands it over.
+
+    folder: where its jobs lie; typed: the overrides typed, sweeps (a=1,2) as they are; cfg: the config of all that is typed
+    but the sweeps; choices: what each config group was set to ("model" -> "rcvae"); named: jobs may be given names (nobody
+    typed hydra.sweep.subdir); parallel: the launcher runs jobs side by side, so it wants them all at once.
+    compose(words) -> (config, folder name) of a job; start(jobs, number of the first) -> outcomes, in order.
+    """
+
+    folder: Path
+    typed: tuple[str, ...]
+    cfg: DictConfig
+    named: bool
+    parallel: bool
+    choices: Mapping[str, Any]
+    compose: Callable[[Sequence[str]], tuple[DictConfig, str]]
+    start: Callable[[Sequence[Sequence[str]], int], list[Outcome]]
+
+    def placed(self, words: Sequence[str], name: str) -> list[str]:
+        """The words of a job whose folder is `name` below this one's."""
+        return [
+            *words,
+            override_word("hydra.sweep.dir", str(self.folder)),
+            override_word("hydra.sweep.subdir", name),
+        ]
+
+
+def run_multirun(multirun: Multirun) -> Any:
+    """Search where the config names a search, else every job of the grid."""
+    if multirun.cfg.search is not None:
+        from batgen.search.sweep import run_search
+
+        return run_search(multirun)
+    from batgen.grid import run_grid
+
+    return run_grid(multirun)
