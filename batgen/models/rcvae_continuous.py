@@ -154,12 +154,21 @@ class RCVAEContinuous(nn.Module):
             curves[..., self.commanded] = self.template(*own)
         return curves.unflatten(-1, self.shape.x_shape)
 
+    def draw_noise(self, batch: Batch) -> Tensor:
+        """(B, cell_latent + cycle_latent): what one step of training draws; rows of one cell share the first part."""
+        _, slot = batch.cell.unique(return_inverse=True)
+        of_cells = torch.randn(int(slot.max()) + 1, self.latents.cell, device=batch.x.device)[slot]
+        return torch.cat([of_cells, torch.randn(len(batch.x), self.latents.cycle, device=batch.x.device)], 1)
+
     @full_precision
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, noise: Tensor | None = None) -> dict[str, Tensor]:
         """Negative ELBO per sample, in nats, of the coefficients: `nll` of the reconstruction and `kl`.
 
         `kl` is what `loss` pays: w once a row, z once a cell. In training mode m(c) and s(c) leave out the row's cell.
+        noise: of `draw_noise`, drawn here where none is given. The mean is over rows, and a row's term depends on no other
+        rows but those of its cell.
         """
+        noise = self.draw_noise(batch) if noise is None else noise
         features = self.features(batch.cond)
         if self.training:
             mean, scale = self._held_out(batch.cond, batch.cell, features)
@@ -167,9 +176,8 @@ class RCVAEContinuous(nn.Module):
             mean, scale = self._regress(features)
         residual = self._scores(batch.x) - mean
         _, slot, count = batch.cell.unique(return_inverse=True, return_counts=True)
-        noise = torch.randn(len(count), self.latents.cell, device=residual.device)[slot]
-        mu, log_variance = self.latents.encode(residual, scale, features, batch.cell, noise)
-        noise = torch.cat([noise, torch.randn(len(mu), self.latents.cycle, device=residual.device)], 1)
+        of_cells = noise[:, : self.latents.cell]
+        mu, log_variance = self.latents.encode(residual, scale, features, batch.cell, of_cells)
         latent = mu + noise * (0.5 * log_variance).exp()
         error = (residual - self.latents.decode(latent, features, scale)) / self.latents.cycle_scale
         sigma = self.latents.noise()

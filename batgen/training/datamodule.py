@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from batgen.models.base import Batch
+from batgen.training.shares import Share, shares
 
 #: Data up to this size stays on the device whole; beyond it batches travel.
 RESIDENT_BYTES = 2 * 1024**3
@@ -15,13 +16,10 @@ RESIDENT_BYTES = 2 * 1024**3
 BLOCK = 32
 
 
-def epoch_batches(rows: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> list[Tensor]:
-    """Index tensors of the minibatches of one epoch, the same for the same seed.
-
-    Under several processes each takes its share of every minibatch; all take equally many steps.
-    """
+def epoch_batches(rows: int, batch_size: int, seed: int) -> list[Tensor]:
+    """Index tensors of the minibatches of one epoch, the same for the same seed, in every process."""
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
-    return [b[rank::world] for b in order.split(batch_size) if len(b) >= world]
+    return list(order.split(batch_size))
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -39,6 +37,7 @@ class CurveData(pl.LightningDataModule):
         super().__init__()
         self.parts = {"train": train, "val": val}
         self.batch_size, self.seed = batch_size, seed
+        self._cell = train.cell.cpu()  # asked for every minibatch, which must not wait for a GPU
         size = sum(t.numel() * t.element_size() for part in self.parts.values() for t in part)
         self.resident = size <= RESIDENT_BYTES if resident is None else resident
 
@@ -53,20 +52,23 @@ class CurveData(pl.LightningDataModule):
         return Batch(*(t.index_select(0, index).to(device, non_blocking=True) for t in whole))
 
     def batches(self, epoch: int) -> list[Tensor]:
-        """The minibatches of an epoch, for this process."""
-        trainer, seed = self.trainer, epoch_seed(self.seed, epoch)
-        assert trainer is not None
-        return epoch_batches(len(self.parts["train"].x), self.batch_size, seed, trainer.global_rank, trainer.world_size)
+        """The minibatches of an epoch, whole: `share` says which of their rows are this process's."""
+        return epoch_batches(len(self.parts["train"].x), self.batch_size, epoch_seed(self.seed, epoch))
+
+    def share(self, index: Tensor) -> Share:
+        """What this process takes of a minibatch."""
+        assert self.trainer is not None
+        return shares(self._cell[index], self.trainer.world_size)[self.trainer.global_rank]
 
     def train_dataloader(self) -> DataLoader:
         """Numbers of blocks only: Lightning reads ahead, when a resumed run does not yet know its epoch."""
-        assert self.trainer is not None
-        steps = len(epoch_batches(len(self.parts["train"].x), self.batch_size, 0, 0, self.trainer.world_size))
+        steps = -(-len(self.parts["train"].x) // self.batch_size)
         return DataLoader(list(range(-(-steps // BLOCK))), batch_size=None)  # type: ignore[arg-type]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # indices: they go where the data is
 
     def val_dataloader(self) -> DataLoader:
+        """Every process scores all validation rows: none is padded, counted twice or left out."""
         chunks = torch.arange(len(self.parts["val"].x)).split(1024)
         return DataLoader(list(chunks), batch_size=None)  # type: ignore[arg-type]

@@ -1,10 +1,12 @@
 """The trainer node of the config: where and how long to train. No Lightning here, so that reading it is quick."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batgen.errors import ConfigError
 
 EARLY_STOPPING = ("disjoint", "retrain", "literal")
+#: What is wrong with the last of them.
+LEAK = "early stopping watched rows that were trained on (Algorithm 2, literally)"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Training:
                   Algorithm 2, steps 2-8). They are training rows: a leak, kept for parity.
     monitor: val/loss, val/mae (eq. 18, of the reconstruction) or val/crps (of draws from the prior). patience and
     max_epochs in epochs; validation runs every `val_every` epochs. resident: keep all data on the device as whole tensors
-    (null decides by size). save_every_s: at most so many seconds of work are lost when a run is killed.
+    (null decides by size). devices: of each of `num_nodes` machines. save_every_s: at most so many seconds of work are lost
+    when a run is killed.
     """
 
     ACCEPTS = ("curves",)
@@ -32,6 +35,7 @@ class Training:
     val_draws: int = 8
     accelerator: str = "cpu"
     devices: int = 1
+    num_nodes: int = 1
     strategy: str = "auto"
     precision: str = "32-true"
     gradient_clip: float | None = None
@@ -46,7 +50,7 @@ class Training:
             )
         if self.monitor not in ("val/loss", "val/mae", "val/crps"):
             raise ConfigError(f"trainer.monitor: {self.monitor!r} is none of val/loss, val/mae, val/crps.")
-        for key in ("max_epochs", "batch_size", "patience", "val_every", "val_draws", "devices"):
+        for key in ("max_epochs", "batch_size", "patience", "val_every", "val_draws", "devices", "num_nodes"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"trainer.{key}: {getattr(self, key)} must be 1 or more.")
 
@@ -63,4 +67,4 @@ class Training:
 
             if not torch.cuda.is_available():
                 raise ConfigError("trainer: accelerator=gpu, but this machine shows no GPU. Use trainer=cpu.")
-        return Training(**{**self.__dict__, "accelerator": wanted})
+        return replace(self, accelerator=wanted)

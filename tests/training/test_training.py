@@ -60,15 +60,6 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own() -> None:
     assert torch.equal(torch.cat(one), torch.cat(epoch_batches(103, 10, epoch_seed(0, 0))))
 
 
-def test_processes_share_each_minibatch_and_take_equally_many_steps() -> None:
-    shares = [epoch_batches(101, 10, 5, rank, 3) for rank in range(3)]
-    assert len({len(s) for s in shares}) == 1
-    whole = epoch_batches(101, 10, 5)
-    for i, batch in enumerate(whole[:10]):
-        joined = torch.cat([s[i] for s in shares])
-        assert torch.equal(joined.sort().values, batch.sort().values)
-
-
 def test_it_learns_the_mean(tmp_path: Path) -> None:
     model, facts = run(tmp_path / "a", Training(max_epochs=150, patience=150, **BASE), train=1.0, val=1.0)
     assert model.mean.tolist() == pytest.approx(rows(40, 1.0).x.mean(0).tolist(), abs=0.05)
