@@ -104,7 +104,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
         members = members_from_json(json.loads(saved.read_text(encoding="utf-8")), table)
     else:
         members = split.members(table, conf["seed"])
-    folds = [_fold(conf, table, member) for member in members]
+    folds = [new_fold(conf, table, member) for member in members]
     if not saved.is_file():  # only now: a run that is refused leaves no split that claims the folder
         write_json(saved, members_to_json(split, table, members, conf["seed"]))
     return Part(conf, folder, store, table, split.chosen, folds)
@@ -126,7 +126,8 @@ def fitted_rows(conf: dict[str, Any], table: pd.DataFrame, rows: np.ndarray) -> 
     return preprocessing, conditions, batch
 
 
-def _fold(conf: dict[str, Any], table: pd.DataFrame, member: Split) -> Fold:
+def new_fold(conf: dict[str, Any], table: pd.DataFrame, member: Split) -> Fold:
+    """A member of the split, not trained yet: what is fitted to its training rows, and a fresh model."""
     preprocessing, conditions, rows = fitted_rows(conf, table, member.train)
     targets = None
     if conf["protocol"] == "paper":  # the published code scales conditions on training and test rows
@@ -154,8 +155,14 @@ def new_model(
 def train_parts(parts: Sequence[Part], console: Console) -> None:
     """Train what is not trained yet in all parts at once, and save a checkpoint of each fold."""
     todo = [(part, fold) for part in parts for fold in part.folds if not _restored(part, fold)]
-    if not todo:
-        return
+    if todo:
+        train_folds(todo, console)
+    for part, fold in todo:
+        _save(part, fold)
+
+
+def train_folds(todo: Sequence[tuple[Part, Fold]], console: Console) -> None:
+    """Train all of these side by side, and note the facts of their training."""
     conf = todo[0][0].conf
     histories: list[list[dict[str, float]]] = [[] for _ in todo]
     if "loss" in signature(conf["model"]["_target_"]).methods:
@@ -164,11 +171,10 @@ def train_parts(parts: Sequence[Part], console: Console) -> None:
         members = [Member(fold.model, fold.rows, seed=_stream(part, fold)) for part, fold in todo]
         with Bar(console, f"training {len(todo)} models", len(todo) * settings.epochs) as advance:
             histories = train_ensemble(members, settings, lambda p: build(optim, p), advance)
-    for (part, fold), history in zip(todo, histories, strict=True):
+    for (_, fold), history in zip(todo, histories, strict=True):
         fold.facts = {"epochs": len(history), "history": history, **_latent_facts(fold)}
         if hasattr(fold.model, "remember"):
             fold.model.remember(fold.rows.x, fold.rows.cond)  # type: ignore[operator]
-        _save(part, fold)
 
 
 def _stream(part: Part, fold: Fold) -> int:

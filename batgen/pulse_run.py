@@ -1,6 +1,5 @@
 """The family of pulse runs: prepare, train all parts at once, score one after the other, write what figures want."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from batgen.evaluation.pulse_scores import Scores, score_member, soh_rows, volta
 from batgen.evaluation.pulses import Generator, PulseEvaluation, Task, Voltages, posterior_examples
 from batgen.evaluation.rows import metric_rows
 from batgen.files import replacing, write_json
-from batgen.processes import cores
+from batgen.processes import use_cores
 from batgen.pulse_files import write_pulses
 from batgen.pulse_part import Fold, Part, check_settings, new_model, prepare, train_parts, write_losses
 from batgen.report.figures.pulses import draw_pulses as draw
@@ -30,8 +29,7 @@ def run_parts(
     confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
 ) -> list[dict[str, Any]]:
     """Train and evaluate parts (one a seed) of one protocol; returns their metric rows. Models trained before are used."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cores())
+    use_cores()
     parts = [prepare(conf, folder) for conf, folder in zip(confs, folders, strict=True)]
     first = parts[0]
     cells = first.table["cell_id"].nunique()
@@ -173,6 +171,7 @@ def _examples(part: Part, settings: PulseEvaluation) -> tuple[dict[str, Any], di
 
 
 def score(rows: list[dict[str, Any]]) -> float:
-    """MAPE of SOH of the average estimate, mean over parts, cases and settings."""
+    """MAPE of SOH of the average estimate on test rows, mean over parts, cases and settings: for sweeps to show. Searches
+    judge by `pulse_trial`."""
     found = [r["value"] for r in rows if (r["role"], r.get("method"), r["metric"]) == ("model", "average", "MAPE")]
     return sum(found) / len(found) if found else float("nan")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from batgen.data.sequence_split import SequenceParts
-from batgen.errors import DataError
+from batgen.errors import ConfigError, DataError
 from batgen.forecast_notes import listed
 from batgen.preprocessing.sequence_series import Series
 
@@ -14,6 +14,17 @@ Pair = tuple[Series, int]
 def usable(pairs: Sequence[Pair], targets: Sequence[str]) -> list[Pair]:
     """Those of cells whose targets are all known by the cut, and which go on after it."""
     return [(one, cut) for one, cut in pairs if one.begin(targets) <= cut < one.last_cycle]
+
+
+def stopping_pairs(member: str, pairs: Sequence[Pair], targets: Sequence[str]) -> list[Pair]:
+    """The usable ones of the pairs that a fold, `member`, is to be stopped on. Raises ConfigError where there is none."""
+    if found := usable(pairs, targets):
+        return found
+    cells = len({one.cell_id for one, _ in pairs})
+    raise ConfigError(
+        f"{member}: none of its {cells} validation cells goes on after cycle {min(cut for _, cut in pairs)}. "
+        "Use smaller trainer.last_cut, trainer.val_cuts or evaluation.cuts, or fewer trainer.folds."
+    )
 
 
 def tested_pairs(

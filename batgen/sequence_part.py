@@ -1,6 +1,7 @@
 """A part of a sequence run, one protocol and seed: which cells learn, which validate, and one model a fold."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from batgen.models.sequence_base import SequenceBatch
 from batgen.preprocessing.conditions import Conditions
 from batgen.preprocessing.sequence_options import fitting_stride
 from batgen.preprocessing.sequence_series import Series
-from batgen.sequence_cuts import cut_notes, data_notes, unvalidated, usable
+from batgen.sequence_cuts import Pair, cut_notes, data_notes, stopping_pairs, unvalidated
 from batgen.training.fit_sequences import fit_sequences
 from batgen.training.sequence_module import SequenceRows
 from batgen.training.sequence_settings import SequenceTraining
@@ -101,7 +102,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     Raises DataError or ConfigError on bad input, before anything is written.
     """
     store = open_store(build(without(conf["data"], *BESIDE["data"])), cycles=1)
-    conf = _with_stride(conf, store)
+    conf = with_stride(conf, store)
     reader = build(conf["preprocessing"])
     lacking = reader.lacking(store)
     saved = folder / "splits.json"
@@ -111,7 +112,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
         parts = sequence_parts(build(conf["split"]), store, conf["seed"], conf["cycles"], lacking)
     everyone = dict.fromkeys(cell for ids in parts.cells.values() for cell in ids)
     series = {cell: reader.series(store, cell) for cell in everyone}
-    members = _members(conf, store, parts, series)
+    members = new_members(conf, store, parts, series)
     part = Part(conf, folder, store, parts, series, members, data_notes(parts, lacking))
     validated = {s.cell_id for member in members for s, _ in _validated(part, member, build(conf["trainer"]))}
     part.notes += unvalidated([s.cell_id for member in members for s in member.val if s.cell_id not in validated])
@@ -123,7 +124,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     return part
 
 
-def _with_stride(conf: dict[str, Any], store: Store) -> dict[str, Any]:
+def with_stride(conf: dict[str, Any], store: Store) -> dict[str, Any]:
     """The config with a stride, where it leaves that to the data."""
     if conf["preprocessing"]["stride"] is not None:
         return conf
@@ -132,7 +133,8 @@ def _with_stride(conf: dict[str, Any], store: Store) -> dict[str, Any]:
     return {**conf, "preprocessing": {**conf["preprocessing"], "stride": stride}}
 
 
-def _members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: dict[str, Series]) -> list[Member]:
+def new_members(conf: dict[str, Any], store: Store, parts: SequenceParts, series: dict[str, Series]) -> list[Member]:
+    """The folds of a part, not trained yet. series: of training and validation cells (unless the split is chronological)."""
     settings: SequenceTraining = build(conf["trainer"])
     cut = settings.cuts(conf["cycles"])[1]
     if parts.stops is not None:
@@ -187,8 +189,7 @@ def train(part: Part) -> None:
             old = checkpoint.load(path)
             member.model, member.preprocessing, member.facts = old.model, old.preprocessing, old.facts["training"]
             continue
-        seed = int(np.random.SeedSequence([part.conf["seed"], number]).generate_state(1)[0])
-        _train_member(part, member, settings, seed)
+        train_member(part, number, settings)
         facts = {
             "training": member.facts, "data_hash": part.store.data_hash, "protocol": part.conf["protocol"],
             "seed": part.conf["seed"], "fold": member.name, "train_cells": [s.cell_id for s in member.train],
@@ -202,21 +203,19 @@ def train(part: Part) -> None:
             rest.unlink()
 
 
-def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[tuple[Series, int]]:
-    """(series, cut) that a member is stopped on, of cells that are known before the cut and go on after it."""
+def _validated(part: Part, member: Member, settings: SequenceTraining) -> list[Pair]:
+    """(series, cut) that a member is stopped on."""
     pairs = list(zip(member.val, member.val_cuts, strict=True))
     if settings.val_cuts is not None and part.parts.stops is None:
         pairs = [(s, cut) for cut in settings.val_cuts for s in member.val]
-    if found := usable(pairs, member.preprocessing.target_names):
-        return found
-    raise ConfigError(
-        f"{member.name}: none of its {len(member.val)} validation cells goes on after cycle {min(c for _, c in pairs)}. "
-        "Use smaller trainer.last_cut, trainer.val_cuts or evaluation.cuts, or fewer trainer.folds."
-    )
+    return stopping_pairs(member.name, pairs, member.preprocessing.target_names)
 
 
-def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: int) -> None:
-    conf, preprocessing = part.conf, member.preprocessing
+def train_member(part: Part, number: int, settings: SequenceTraining, extra: Sequence[Any] = ()) -> None:
+    """Fill in the model of a member and the facts of its training. extra: callbacks."""
+    conf, member = part.conf, part.members[number]
+    preprocessing = member.preprocessing
+    seed = int(np.random.SeedSequence([conf["seed"], number]).generate_state(1)[0])
     first, last = settings.cuts(conf["cycles"])
     cells = [s for s in member.train if s.last_cycle > max(first, s.begin(preprocessing.target_names))]
     if not cells:
@@ -248,11 +247,11 @@ def _train_member(part: Part, member: Member, settings: SequenceTraining, seed: 
         member.model.load_state_dict(weights)
         freeze(member.model, conf["finetune"]["train"])
     optim = conf["model"]["optim"]
-    name = f"{part.folder.name}-{member.name}"
+    name = part.folder.name if len(part.members) == 1 else f"{part.folder.name}-{member.name}"
     loggers = [
         build(node, folder=part.folder.parent, name=name, config=conf) for node in (conf["logger"] or {}).values()
     ]
     member.facts = fit_sequences(
         member.model, rows, lambda p: build(optim, p), settings, seed, part.folder, member.name,
-        loggers,
+        loggers, extra,
     )  # fmt: skip

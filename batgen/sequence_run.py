@@ -1,12 +1,10 @@
 """The family of sequence runs: prepare, train a model a fold, forecast, score beside baselines, write what figures want."""
 
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import nn
 
@@ -22,12 +20,12 @@ from batgen.files import write_json
 from batgen.finetune import pretrained
 from batgen.forecasting import baseline_forecasts, model_forecasts
 from batgen.preprocessing.sequence_series import masked_summary
-from batgen.processes import cores
+from batgen.processes import use_cores
 from batgen.report.sequence_part import draw
 from batgen.report.sequence_table import print_tables, to_markdown
-from batgen.sequence_cuts import tested_pairs, usable
+from batgen.sequence_cuts import Pair, tested_pairs, usable
 from batgen.sequence_files import write_cells, write_forecasts, write_losses, write_observed
-from batgen.sequence_part import Part, check_settings, prepare, train
+from batgen.sequence_part import Member, Part, check_settings, prepare, train
 
 __all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_markdown"]
 
@@ -36,8 +34,7 @@ def run_parts(
     confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
 ) -> list[dict[str, Any]]:
     """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cores())
+    use_cores()
     rows: list[dict[str, Any]] = []
     for conf, folder in zip(confs, folders, strict=True):
         part = prepare(conf, folder)
@@ -67,18 +64,10 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     settings: ForecastEvaluation = build(part.conf["evaluation"])
     methods: dict[str, list[Forecast]] = {"model": []}
     fitted = [(member.preprocessing, member.trained) for member in part.members]
-    eol = eol_capacities(part)
-    until = max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
-    cuts, targets, said = part.cuts, part.members[0].preprocessing.target_names, len(part.notes)
+    eol, until = eol_capacities(part), last_cycle(part, settings)
+    cuts, said = part.cuts, len(part.notes)
     with Bar(console, "forecasting", 2 + len(settings.baselines)) as advance:
-        for member in part.members:  # each on the cells that stopped it: what calibration may look at
-            pre_model = [(member.preprocessing, member.trained)]
-            for cut in [None] if part.parts.stops else cuts:
-                asked = [(s, cut or own) for s, own in zip(member.val, member.val_cuts, strict=True)]
-                if val := usable(asked, targets):
-                    methods["model"] += model_forecasts(
-                        pre_model, [s for s, _ in val], [c for _, c in val], until, "val", eol
-                    )
+        methods["model"] += validation_forecasts(part, until, eol)
         advance(1)
         methods["model"] += _tested(part, fitted, cuts, until, eol)
         advance(1)
@@ -91,7 +80,7 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
             methods[name] = _baseline(part, name, node, methods["model"])
             advance(1)
     _say(part.notes[said:], console)
-    rows = _rows(part, settings, {name: found for name, found in methods.items() if found})
+    rows = rows_of(part, settings, {name: found for name, found in methods.items() if found})
     write_forecasts(part.folder / "forecasts.csv.gz", methods, part.members[0].preprocessing.plan.stride)
     write_observed(part.folder / "observed.csv.gz", part)
     write_cells(part.folder / "cells.csv", part, eol)
@@ -103,6 +92,30 @@ def _evaluate(part: Part, console: Console) -> list[dict[str, Any]]:
     content = {"rows": rows, "training": facts, "notes": part.notes, "masked": masked, "short": part.parts.short}
     write_json(part.folder / "metrics.json", content)
     return rows
+
+
+def last_cycle(part: Part, settings: ForecastEvaluation) -> int:
+    """How far all forecasts of a part go at least."""
+    return max(settings.until or 0, *(one.last_cycle for one in part.series.values()))
+
+
+def validation_pairs(part: Part) -> Iterator[tuple[Member, list[Pair]]]:
+    """Each member with the cells that stopped it, as far as they can be cut where the tests are: what calibration and
+    searches may look at."""
+    for member in part.members:
+        for cut in [None] if part.parts.stops else part.cuts:
+            asked = [(s, cut or own) for s, own in zip(member.val, member.val_cuts, strict=True)]
+            if found := usable(asked, member.preprocessing.target_names):
+                yield member, found
+
+
+def validation_forecasts(part: Part, until: int, eol: Mapping[str, float]) -> list[Forecast]:
+    """Forecasts of each member for its `validation_pairs`."""
+    found: list[Forecast] = []
+    for member, val in validation_pairs(part):
+        fitted = [(member.preprocessing, member.trained)]
+        found += model_forecasts(fitted, [s for s, _ in val], [c for _, c in val], until, "val", eol)
+    return found
 
 
 def _tested(
@@ -177,7 +190,8 @@ def _baseline(part: Part, name: str, node: Mapping[str, Any], model: list[Foreca
     return found
 
 
-def _rows(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[Forecast]]) -> list[dict[str, Any]]:
+def rows_of(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[Forecast]]) -> list[dict[str, Any]]:
+    """Metric rows of the forecasts of every method."""
     rows: list[dict[str, Any]] = []
     fixed = part.parts.stops is None  # else cells have cuts of their own
     for method, forecasts in methods.items():
@@ -190,7 +204,7 @@ def _rows(part: Part, settings: ForecastEvaluation, methods: Mapping[str, list[F
 
 
 def score(rows: list[dict[str, Any]]) -> float:
-    """CRPS of the model's validation forecasts, mean over parts, cuts and targets: what a search may look at."""
+    """CRPS of the model's validation forecasts, mean over parts, cuts and targets: what searches minimise."""
     found = [
         r["value"]
         for r in rows

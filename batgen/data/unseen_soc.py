@@ -29,7 +29,8 @@ class UnseenSoc:
     disjoint. folds: of physical cells, for disjoint. calibration: any of none, quantile (cells whose mean SOH is nearest
     to the quantiles (i + 1/2)/k of the training cells') and random; cases that interpolate get none. calibration_cells:
     how many of each battery type. seed: None takes the seed of the run. train_share: the share of each fold's training
-    cells that is kept, at least one of each type and always the same for one seed; the tested rows stay as they are.
+    cells that is kept, at least one of each type and always the same for one seed; the tested rows stay as they are. run:
+    only the first so many folds are run; None: all.
     """
 
     ACCEPTS = ("pulses",)
@@ -42,6 +43,7 @@ class UnseenSoc:
     calibration_cells: int = 3
     seed: int | None = None
     train_share: float = 1.0
+    run: int | None = None
 
     def __post_init__(self) -> None:
         _check_options(self)
@@ -69,7 +71,7 @@ class UnseenSoc:
             trained = same_soc(soc, socs)
             outside = (soc < socs[0]) | (soc > socs[-1])
             extrapolates = bool((grid & outside & ~trained).any())
-            for fold, tested_cells in enumerate(folds):
+            for fold, tested_cells in enumerate(folds[: self.run]):
                 tested = np.isin(cell, tested_cells)
                 training = grid & (~tested if self.cells == "disjoint" else True)
                 if self.train_share < 1:
@@ -213,6 +215,8 @@ def _check_options(split: UnseenSoc) -> None:
         raise ConfigError(f"split.cells={split.cells}: it must be {' or '.join(CELLS)}.")
     if split.cells == "disjoint" and split.folds < 2:
         raise ConfigError(f"split.folds={split.folds}: cells can be separated in 2 folds or more.")
+    if split.run is not None and split.run < 1:
+        raise ConfigError(f"split.run={split.run}: at least 1, or null for all folds.")
     known = ", ".join(CALIBRATIONS)
     kinds = split.calibration
     if isinstance(kinds, str) or not kinds or len(set(kinds)) < len(kinds):

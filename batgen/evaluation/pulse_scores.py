@@ -56,9 +56,7 @@ def score_member(
         for name, other in others.items():
             voltages["baseline", name, prior] = _voltages(other, settings)
         for (tested, train), known in zip(types, measured, strict=True):
-            found = infer(ours, tested, settings) if ours.has_density else {}
-            found |= by_regression(train, task, made, tested)
-            found["average"] = _mean([found[m] for m in AVERAGED if m in found])
+            found = estimates(ours, train, made, tested, settings)
             if "inversion" in found:
                 found[WITH_GP] = _mean([found["inversion"], known["gaussian_process"]])
             for name, other in others.items():
@@ -68,9 +66,23 @@ def score_member(
     return Scores(pd.concat(tables, ignore_index=True), voltages)
 
 
-def _mean(estimates: list[np.ndarray]) -> np.ndarray:
+def estimates(
+    ours: Generator,
+    train: pd.DataFrame,
+    made: tuple[pd.DataFrame, np.ndarray],
+    tested: pd.DataFrame,
+    settings: PulseEvaluation,
+) -> dict[str, np.ndarray]:
+    """SOH of rows of one battery type by a generator, read every way it can be, and "average": name -> (N,), or (N, 3) with
+    the ends of an interval. train: measured rows of the type; made: what `generated_rows` gives."""
+    found = infer(ours, tested, settings) if ours.has_density else {}
+    found |= by_regression(train, ours.task, made, tested)
+    return found | {"average": _mean([found[m] for m in AVERAGED if m in found])}
+
+
+def _mean(values: list[np.ndarray]) -> np.ndarray:
     """(N,) from estimates (N,), or (N, 3) with the ends of an interval after them."""
-    mean: np.ndarray = np.mean([e[:, 0] if e.ndim == 2 else e for e in estimates], axis=0)
+    mean: np.ndarray = np.mean([e[:, 0] if e.ndim == 2 else e for e in values], axis=0)
     return mean
 
 

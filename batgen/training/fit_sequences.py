@@ -1,5 +1,6 @@
 """Train one forecaster: the Lightning trainer around `SequenceModule`, and the best weights back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,18 @@ def fit_sequences(
     folder: Path,
     name: str,
     loggers: list[Any],
+    extra: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Train `model` in place and leave it with the weights of the best validation; facts for the record.
 
     folder: gets losses_<name>.csv and, while it runs, the resume checkpoint last_<name>.ckpt, from which it goes on.
-    Raises BatgenError when a loss is no longer a number.
+    extra: more callbacks. Raises BatgenError when a loss is no longer a number.
     """
     patience = settings.patience * settings.validated_every if settings.patience is not None else settings.epochs + 1
     best = BestWeights("val/loss", patience)
     table = EpochTable(folder / f"losses_{name}.csv")
     last = folder / f"last_{name}.ckpt"
-    callbacks: list[Callback] = [EpochBar(name), best, table]
+    callbacks: list[Callback] = [*extra, EpochBar(name), best, table]
     if settings.gl_pq is not None:
         callbacks.append(StopEarly(settings.gl_pq, settings.trend))
     callbacks.append(LastCheckpoint(last, settings.save_every_s))
