@@ -1,7 +1,7 @@
 """A part of a profile run, one protocol and seed: records, folds, and one model a fold."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def prepare(conf: dict[str, Any], folder: Path) -> Part:
     else:
         folds = make_folds(split, profiles.table, conf["seed"])
     folds = [_ungiven(fold, profiles.table) for fold in folds]
-    members = [_member(conf, reader, profiles, fold) for fold in folds]
+    members = [new_member(conf, reader, profiles, fold) for fold in folds]
     for fold in folds:
         notes += [fold.note] * bool(fold.note) + seen_before(conf, fold, profiles.table["cell_id"].to_numpy())
     for name in sorted({name for member in members for name in member.preprocessing.constant}):
@@ -149,7 +149,8 @@ def _ungiven(fold: Fold, table: pd.DataFrame) -> Fold:
     return Fold(fold.name, fold.train, fold.val, {k: v for k, v in tests.items() if len(v)}, fold.note)
 
 
-def _member(conf: dict[str, Any], reader: Any, profiles: ProfileSet, fold: Fold) -> Member:
+def new_member(conf: dict[str, Any], reader: Any, profiles: ProfileSet, fold: Fold) -> Member:
+    """One fold, not trained yet: what is fitted to its training and validation rows. reader: what read the profiles."""
     preprocessing = build(conf["preprocessing"])
     preprocessing.references = reader.references
     required = signature(conf["model"]["_target_"]).constants.get("REQUIRES", ())
@@ -178,8 +179,7 @@ def train(part: Part) -> None:
             member.model, member.preprocessing, member.facts = old.model, old.preprocessing, old.facts["training"]
             member.conditions, member.shape = old.conditions, checkpoint.data_shape(old.preprocessing, old.conditions)
             continue
-        seed = int(np.random.SeedSequence([part.conf["seed"], number]).generate_state(1)[0])
-        _train_member(part, member, settings, seed)
+        train_member(part, number, settings)
         if not main_process():
             continue
         known = part.profiles.take(member.known)
@@ -217,8 +217,10 @@ def new_physics(conf: Mapping[str, Any], batch: ProfileBatch, shape: DataShape) 
     return terms
 
 
-def _train_member(part: Part, member: Member, settings: AdversarialTraining, seed: int) -> None:
-    conf, shape = part.conf, member.shape
+def train_member(part: Part, number: int, settings: AdversarialTraining, extra: Sequence[Any] = ()) -> None:
+    """Fill in the model of a member and the facts of its training. extra: callbacks, where it is trained in steps."""
+    conf, member = part.conf, part.members[number]
+    shape, seed = member.shape, int(np.random.SeedSequence([conf["seed"], number]).generate_state(1)[0])
     train = part.batch(member, member.fold.train)
     val = part.batch(member, member.fold.val)
     if "critic_loss" not in signature(conf["model"]["_target_"]).methods:
@@ -236,12 +238,13 @@ def _train_member(part: Part, member: Member, settings: AdversarialTraining, see
 
     optim = conf["model"]["optim"]
     sides = (lambda p: build(optim["generator"], p), lambda p: build(optim["critic"], p))
-    name = f"{part.folder.name}-{member.name}"
+    name = part.folder.name if len(part.members) == 1 else f"{part.folder.name}-{member.name}"
     loggers = [
         build(node, folder=part.folder.parent, name=name, config=conf) for node in (conf["logger"] or {}).values()
     ]
     job = AdversarialJob(
-        fresh, lambda batch: new_physics(conf, batch, shape), sides, shape, seed, part.folder, member.name, loggers
+        fresh, lambda batch: new_physics(conf, batch, shape), sides, shape, seed, part.folder, member.name, loggers,
+        extra,
     )  # fmt: skip
     part.folder.mkdir(parents=True, exist_ok=True)
     member.model, member.facts = fit_adversarial(job, train, val, settings)

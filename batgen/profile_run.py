@@ -1,13 +1,11 @@
 """The family of profile runs: prepare, train a model a fold, draw, score beside baselines, write what figures want."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 
 from batgen.build import build
@@ -20,7 +18,7 @@ from batgen.evaluation.profile_rows import Truth, features, is_one_line, profile
 from batgen.evaluation.profile_settings import ProfileEvaluation
 from batgen.evaluation.rows import metric_rows
 from batgen.files import write_json
-from batgen.processes import cores, main_process
+from batgen.processes import main_process, use_cores
 from batgen.profile_checks import Floors, checks_of, classifier_rows, permutations, physics_rates, utility
 from batgen.profile_files import ProfileFile, rows_table, write_table
 from batgen.profile_part import Part, new_model, physics_nodes, prepare, train
@@ -48,8 +46,7 @@ def run_parts(
     confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
 ) -> list[dict[str, Any]]:
     """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cores())
+    use_cores()
     rows: list[dict[str, Any]] = []
     for conf, folder in zip(confs, folders, strict=True):
         part = prepare(conf, folder)

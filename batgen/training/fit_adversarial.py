@@ -19,6 +19,7 @@ from batgen.training.adversarial import AdversarialModule, AdversarialRows
 from batgen.training.adversarial_settings import AdversarialTraining
 from batgen.training.callbacks import BestWeights, EpochBar, EpochTable, LastCheckpoint
 from batgen.training.fit import quiet_trainer
+from batgen.training.loggers import of_stage
 from batgen.training.module import OptimiserOf
 
 
@@ -27,7 +28,8 @@ class AdversarialJob:
     """What the stages of one training share.
 
     new_model: a fresh model, fitted to the rows it is given, the same for the same seed. new_physics: loss terms, calibrated
-    on them. optimisers_of: of the generator, of the critic. folder: gets health_<name>.csv and the resume checkpoints.
+    on them. optimisers_of: of the generator, of the critic. folder: gets health_<name>.csv and the resume checkpoints. extra:
+    more callbacks.
     """
 
     new_model: Callable[[ProfileBatch], nn.Module]
@@ -38,6 +40,7 @@ class AdversarialJob:
     folder: Path
     name: str
     loggers: list[Any]
+    extra: Sequence[Callback] = ()
 
 
 def fit_adversarial(
@@ -72,6 +75,7 @@ def _stage(
     best = BestWeights(settings.monitor, settings.epochs + 1, settings.first_choice)
     last = job.folder / f"last_{job.name}_{stage or 'train'}.ckpt"
     callbacks: list[Callback] = [
+        *job.extra,
         EpochBar(" ".join((job.name, stage)).strip()),
         *([best] if val is not None else []),
         table,
@@ -90,7 +94,7 @@ def _stage(
         precision=settings.precision,
         max_epochs=settings.epochs,
         default_root_dir=str(job.folder),
-        logger=job.loggers or False,
+        logger=of_stage(job.loggers, stage) or False,
         callbacks=callbacks,
         limit_val_batches=0 if val is None else 1.0,
         use_distributed_sampler=False,  # processes draw their own rows
