@@ -1,5 +1,6 @@
 """What every multirun shares: which jobs there are is for grid and search to say, how they are started for Hydra."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from batgen.best import override_word
+from batgen.errors import BatgenError
 
 #: What a job returned, or what went wrong.
 Outcome = tuple[Any, Exception | None]
@@ -43,10 +45,16 @@ class Multirun:
 
 def run_multirun(multirun: Multirun) -> Any:
     """Search where the config names a search, else every job of the grid."""
-    if multirun.cfg.search is not None:
-        from batgen.search.sweep import run_search
+    try:
+        if multirun.cfg.search is not None:
+            from batgen.search.sweep import run_search
 
-        return run_search(multirun)
-    from batgen.grid import run_grid
+            return run_search(multirun)
+        from batgen.grid import run_grid
 
-    return run_grid(multirun)
+        return run_grid(multirun)
+    except BatgenError:
+        os.environ["HYDRA_FULL_ERROR"] = (
+            "1"  # Hydra hands it on as it is, and the command line prints its message alone
+        )
+        raise

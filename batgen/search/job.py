@@ -1,0 +1,99 @@
+"""One trial, in its job: it rejoins its study, trains, reports, and says what came out. The sweeper tells the study."""
+
+import math
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from batgen import run
+from batgen.console import console, speaking_to
+from batgen.errors import BatgenError, ConfigError
+from batgen.job import LOG
+from batgen.search.settings import SearchSettings, read_settings
+from batgen.search.storage import open_storage, storage_errors
+from batgen.search.study import choose_pruner
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+def run_trial(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    """Train trial `cfg.search.trial` in `folder` (SEARCH/trials/0007); what is said, warnings too, goes to log.txt there.
+
+    Returns {"state": "complete" or "pruned", "values": {name: float}, "epochs": int, "seconds": float}: plain, to travel
+    between processes. Raises BatgenError where the trial cannot be run.
+    """
+    from batgen.training.watch import Pruned
+
+    settings, started = read_settings(cfg), time.monotonic()
+    cfg.search = cfg.ablation = None  # they say why it is run, not what it is
+    above = folder.parent.parent  # the search's folder
+    with speaking_to(folder / LOG), _written_to(folder / LOG), storage_errors(settings.storage, above):
+        trial = _rejoin(settings, above)
+        epochs = 0
+
+        def report(step: int, value: float) -> bool:
+            nonlocal epochs
+            epochs = step + 1
+            if len(settings.objectives) > 1 or settings.pruner == "none":
+                return False
+            trial.report(value, step)
+            return trial.should_prune()
+
+        try:
+            values = run.trial(cfg, folder, report)
+        except Pruned:
+            console().print(f"pruned after epoch {epochs}")
+            return {"state": "pruned", "values": {}, "epochs": epochs, "seconds": time.monotonic() - started}
+        except BatgenError as error:
+            console().print(str(error), markup=False)
+            raise
+        except Exception:
+            console().print(traceback.format_exc(), markup=False)
+            raise
+    numbers = {str(k): float(v) for k, v in values.items() if isinstance(v, int | float)}
+    epochs = int(numbers.get("epochs", epochs))
+    return {"state": "complete", "values": numbers, "epochs": epochs, "seconds": time.monotonic() - started}
+
+
+def objective_values(settings: SearchSettings, values: dict[str, float]) -> list[float]:
+    """What a complete trial is told with. Raises ConfigError for an objective that is not measured or no number."""
+    if missing := [name for name in settings.objectives if name not in values]:
+        known = ", ".join(name for name in values if name.startswith("val/"))
+        raise NotMeasured(
+            f"search.objectives: {missing[0]} is not measured by this model's trials. They measure: {known}."
+        )
+    for name in settings.objectives:
+        if not math.isfinite(values[name]):
+            raise ConfigError(f"{name} is {values[name]}: the training did not converge to numbers.")
+    return [values[name] for name in settings.objectives]
+
+
+@contextmanager
+def _written_to(path: Path) -> Iterator[None]:
+    """Standard output and error go to the end of `path`: in the terminal a search has one line a trial."""
+    with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+        yield
+
+
+class NotMeasured(ConfigError):
+    """No trial of this search can succeed."""
+
+
+def _rejoin(settings: SearchSettings, folder: Path) -> "Trial":
+    import optuna
+
+    storage = open_storage(settings.storage, folder)
+    study = optuna.load_study(
+        study_name=settings.name,
+        storage=storage,
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=choose_pruner(settings),
+    )
+    assert isinstance(settings.trial, int)
+    return optuna.trial.Trial(study, study.get_trials(deepcopy=False)[settings.trial]._trial_id)

@@ -1,0 +1,114 @@
+"""The study behind a search: begun, or gone on with when it is the same search."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from batgen.config import without
+from batgen.errors import ConfigError
+from batgen.search.settings import SearchSettings
+from batgen.search.space import Parameter
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.pruners import BasePruner
+    from optuna.storages import BaseStorage
+
+#: Root keys that may differ when a search goes on.
+_FREE = ("search", "ablation", "run_dir", "run_name", "resume", "best")
+_SHOWN = 3
+
+
+def open_study(
+    settings: SearchSettings, space: Sequence[Parameter], cfg: DictConfig, storage: "BaseStorage"
+) -> "Study":
+    """The study of this name: a new one, or the one that is there.
+
+    Raises ConfigError, naming what differs, where the one that is there searches something else.
+    """
+    import optuna
+    from optuna.study import StudyDirection
+
+    own = identity(settings, space, cfg)
+    if settings.name in optuna.get_all_study_names(storage):  # nothing is written where nothing will be done
+        study = optuna.load_study(study_name=settings.name, storage=storage, pruner=choose_pruner(settings))
+    else:
+        study = optuna.create_study(
+            study_name=settings.name,
+            storage=storage,
+            directions=[
+                StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE for d in settings.senses()
+            ],
+            load_if_exists=True,  # another process may be making it
+            pruner=choose_pruner(settings),
+        )
+    for key, value in own.items():
+        if key not in study.user_attrs:
+            study.set_user_attr(key, value)
+    there = study.user_attrs
+    differences = [line for key in own for line in _differences(key, there.get(key), own[key])]
+    if differences:
+        more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        raise ConfigError(
+            f"search.name={settings.name}: a search of this name exists, and is another one: "
+            f"{'; '.join(differences[:_SHOWN])}{more}. Go on with it as it was, or begin another: search.name=OTHER"
+        )
+    return study
+
+
+def identity(settings: SearchSettings, space: Sequence[Parameter], cfg: DictConfig) -> dict[str, Any]:
+    """What makes a search this one: the space, the objectives, their directions, and the config beneath the parameters.
+
+    Sampler, pruner, number of trials, jobs and failures, and what the final run does, are no part of it.
+    """
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    beneath = dict(_flat(without({str(k): v for k, v in plain.items()}, *_FREE), ""))
+    return {
+        "space": {p.key: p.text() for p in space},
+        "objectives": list(settings.objectives),
+        "directions": settings.senses(),
+        "config": json.dumps(beneath, sort_keys=True, default=str),
+    }
+
+
+def choose_pruner(settings: SearchSettings) -> "BasePruner":
+    """The pruner of `settings`; several objectives have none."""
+    from optuna import pruners
+
+    if settings.pruner == "none" or len(settings.objectives) > 1:
+        return pruners.NopPruner()
+    if settings.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=settings.warmup)
+    return pruners.HyperbandPruner(min_resource=max(1, settings.warmup))
+
+
+def _flat(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, where)
+        else:
+            yield where, value
+
+
+def _differences(key: str, there: Any, here: Any) -> list[str]:
+    if key == "config" and isinstance(there, str):
+        there, here = json.loads(there), json.loads(here)
+    if there == here:
+        return []
+    if not isinstance(there, Mapping) or not isinstance(here, Mapping):
+        return [f"search.{key}={_text(there)} there, {_text(here)} here"]
+    front = "search.space." if key == "space" else ""
+    every = sorted({*there, *here})
+    return [
+        f"{front}{k} is {_text(there.get(k, 'absent'))} there, {_text(here.get(k, 'absent'))} here"
+        for k in every
+        if (k in there) != (k in here) or there.get(k) != here.get(k)
+    ]
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value).replace("'", "")
