@@ -28,6 +28,8 @@ HOME = CONF.parent if CONF.parent != PACKAGE else Path.cwd()
 sys.path.append(str(PACKAGE / "plugins"))  # Hydra looks for a package `hydra_plugins` on the path
 OmegaConf.register_new_resolver("batgen.home", lambda: str(HOME), replace=True)
 OmegaConf.register_new_resolver("batgen.short", lambda s: hashlib.sha256(str(s).encode()).hexdigest()[:8], replace=True)
+# ${batgen.rotate:${hydra:job.num},4} numbers the GPUs of jobs side by side: 0 1 2 3 0 1 ...
+OmegaConf.register_new_resolver("batgen.rotate", lambda number, count: str(int(number) % int(count)), replace=True)
 config.register_resolvers()
 ConfigStore.instance().store(name="train_schema", node=config.TrainConfig)
 
@@ -65,7 +67,10 @@ def _hydra_train(cfg: DictConfig) -> Any:
         cfg.run_name = str(cfg.run_name)  # answered while Hydra is here to answer it
         from batgen.job import run_job  # torch and Lightning come in here
 
-        return run_job(cfg, Path(HydraConfig.get().runtime.output_dir))
+        told = HydraConfig.get()
+        many = told.mode == hydra.types.RunMode.MULTIRUN
+        beside = many and not str(told.launcher._target_).endswith("BasicLauncher")
+        return run_job(cfg, Path(told.runtime.output_dir), many, beside)
     except BatgenError as error:
         if HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # hand the error on instead of printing a traceback
@@ -102,9 +107,23 @@ def leaderboard_main() -> None:
     _quiet_exit(lambda: main(sys.argv[1:], CONF, HOME))
 
 
+def collect_main() -> None:
+    """`python scripts/collect.py sweep=DIR`: one table of all jobs of a multirun, the paper's tables, figures."""
+    from batgen.collect_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:]))
+
+
 def downstream_main() -> None:
     """`python scripts/downstream.py data=sim`: do synthetic curves help a regression where few cells were measured?"""
     from batgen.downstream_cli import main
+
+    _quiet_exit(lambda: main(sys.argv[1:], CONF, HOME))
+
+
+def dashboard_main() -> None:
+    """`python scripts/dashboard.py project=batgen`: the W&B workspace of a project as JSON; --push sends it."""
+    from batgen.dashboard_cli import main
 
     _quiet_exit(lambda: main(sys.argv[1:], CONF, HOME))
 

@@ -218,6 +218,9 @@ def resolved(cfg: DictConfig, protocol: str, seed: int) -> dict[str, Any]:
     one = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(one, DictConfig)
     one.protocol, one.seed, one.run_dir = protocol, seed, ""  # where a run lies is no part of what it is
+    for why in ("search", "ablation"):  # nor is why it is run
+        if why in one:
+            one[why] = None
     if OmegaConf.is_interpolation(one, "run_name"):
         one.run_name = ""  # Hydra's to answer, and it is not here
     plain = OmegaConf.to_container(one, resolve=True)

@@ -35,6 +35,13 @@ def console() -> Console:
     return Console(quiet=not main_process(), highlight=False, width=width, soft_wrap=True)
 
 
+def duration(seconds: float) -> str:
+    """For people: "41 s", "12 min", "3.2 h"."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Bar:
     """A progress bar that goes away when done: `with Bar(console, "training", 100) as advance: advance(1)`."""
 

@@ -1,12 +1,14 @@
 """One job of the command line: a run, or a trial of a search. Jobs of a search or an ablation speak to a file of their own."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from batgen.console import speaking_to
+from batgen.jobs import holding, state
+from batgen.processes import check_devices, main_process
 from batgen.run import train
 
 #: Where a job that is one of many says what it does.
@@ -15,9 +17,10 @@ LOG = "log.txt"
 FINAL = "final"
 
 
-def run_job(cfg: DictConfig, folder: Path) -> Any:
+def run_job(cfg: DictConfig, folder: Path, many: bool = False, beside: bool = False) -> Any:
     """Train in `folder` and return the score; for a trial of a search, what the search wants to know.
 
+    many: the job is one of several, and another process may have the same ones; beside: others run at the same time.
     The nodes `search` and `ablation` say why a job is run, not what it is: they are no part of the run's config.
     """
     search, ablation = cfg.get("search"), cfg.get("ablation")
@@ -26,5 +29,12 @@ def run_job(cfg: DictConfig, folder: Path) -> Any:
 
         return run_trial(cfg, folder)
     cfg.search = cfg.ablation = None
-    with speaking_to(folder / LOG) if ablation is not None else nullcontext():
+    with ExitStack() as stack:
+        if beside or ablation is not None:
+            stack.enter_context(speaking_to(folder / LOG))
+        if many and main_process():
+            stack.enter_context(holding(folder))
+            if state(folder, cfg, ()) == "finished":
+                return None  # by another process, for which this one waited
+            check_devices(cfg.trainer.get("devices", 1))
         return train(cfg, folder).score

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,56 @@ from batgen.folder import check_free
 OTHER_GROUPS = ("experiment",)
 #: Groups that make several runs.
 SEVERAL = ("search", "ablation")
+#: Flags that take the next word.
+_WITH_VALUE = (
+    "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c",
+)  # fmt: skip
 OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[\w./@\-]+)(=(?P<value>.*))?$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One override: the word, its key (with its plus), its values as Python has them (none for ~key), whether it sweeps."""
+
+    word: str
+    key: str
+    values: tuple[Any, ...]
+    swept: bool
+
+
+def read_sweeps(typed: Sequence[str]) -> list[Typed]:
+    """The overrides with Hydra's sweeps written out: model=a,b, cycles=range(20,120,20), model=glob(wgan*).
+
+    Raises ConfigError for interval(...), which names no values.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    hydra = GlobalHydra.instance()  # knows what glob(...) may choose from
+    parser = OverridesParser.create(config_loader=hydra.config_loader() if hydra.is_initialized() else None)
+    found = []
+    for word, parsed in zip(typed, parser.parse_overrides(list(typed)), strict=True):
+        key = parsed.get_key_element()
+        if not parsed.is_sweep_override():
+            values: tuple[Any, ...] = () if parsed.is_delete() else (parsed.value(),)
+        elif not parsed.is_discrete_sweep():
+            raise ConfigError(
+                f"{word}: an interval has no end of values. Write them out, or use a search (search=NAME)."
+            )
+        else:
+            texts = parsed.sweep_string_iterator()
+            values = tuple(parser.parse_override(f"x={text}").value() for text in texts)
+        found.append(Typed(word, key, values, parsed.is_sweep_override()))
+    return found
+
+
+def explained(error: Exception) -> str:
+    """What Hydra says when a config cannot be composed, in one line."""
+    text = str(error).splitlines()[0] + "".join(f" {line}" for line in str(error.__cause__ or "").splitlines()[:1])
+    unknown = re.search(r"Key '(\w+)' (?:is )?not in '?TrainConfig'?", str(error))
+    if "Could not append" in text:
+        text += " Write it without the plus."
+    return text + (did_you_mean(unknown[1], ROOT_KEYS) if unknown else "")
 
 
 def expanded(argv: Sequence[str]) -> list[str]:
@@ -37,18 +87,7 @@ def words(argv: Sequence[str]) -> list[str]:
     for word in argv:
         if skip:
             skip = False
-        elif word in (
-            "--config-path",
-            "-cp",
-            "--config-name",
-            "-cn",
-            "--config-dir",
-            "-cd",
-            "--package",
-            "-p",
-            "--cfg",
-            "-c",
-        ):
+        elif word in _WITH_VALUE:
             skip = True
         elif not word.startswith("-"):
             found.append(word)
@@ -65,11 +104,7 @@ def compose(typed: Sequence[str], conf: Path, name: str = "train") -> DictConfig
         with initialize_config_dir(str(conf), version_base="1.3"):
             return hydra_compose(name, overrides=list(typed))
     except HydraException as error:
-        text = str(error).splitlines()[0] + "".join(f" {line}" for line in str(error.__cause__ or "").splitlines()[:1])
-        unknown = re.search(r"Key '(\w+)' (?:is )?not in '?TrainConfig'?", str(error))
-        if "Could not append" in text:
-            text += " Write it without the plus."
-        raise ConfigError(text + (did_you_mean(unknown[1], ROOT_KEYS) if unknown else "")) from None
+        raise ConfigError(explained(error)) from None
 
 
 def check(argv: Sequence[str], conf: Path) -> None:
@@ -168,6 +203,8 @@ def check_whole(argv: Sequence[str], conf: Path, check_config: Callable[[DictCon
     check_config(cfg)
     pairs = _pairs(argv)
     folder = Path(pairs.get("hydra.run.dir") or pairs.get("run_dir") or "").expanduser()
+    if (nodes := cfg.trainer.get("num_nodes", 1)) > 1 and not folder.parts:
+        raise ConfigError(f"trainer.num_nodes={nodes}: name the run's folder, the same on all machines: run_dir=DIR.")
     if folder.parts:
         check_free(folder, cfg)
 

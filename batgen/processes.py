@@ -2,6 +2,7 @@
 
 import os
 
+from batgen.errors import ConfigError
 
 #: What numbers the processes of one training: torchrun, SLURM's srun, Lightning's own launcher on each machine.
 _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
@@ -12,6 +13,26 @@ def main_process() -> bool:
     return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
 
 
+def check_devices(devices: int) -> None:
+    """Refuse several devices for a job of a multirun, unless SLURM or torchrun started a process for each.
+
+    Lightning would start them by repeating the command, which is the whole multirun. Raises ConfigError.
+    """
+    if devices > 1 and not os.environ.keys() & {"SLURM_NTASKS", "LOCAL_RANK"}:
+        raise ConfigError(
+            f"trainer.devices={devices}: jobs of a multirun take one device each. Use trainer.devices=1 "
+            f"trainer.strategy=auto; on a SLURM cluster, hydra.launcher.tasks_per_node={devices} starts the processes of a job."
+        )
+
+
 def cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_cores() -> None:
+    """Give torch every core, unless OMP_NUM_THREADS says how many it gets."""
+    import torch  # seconds, which the command line's help need not wait for
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(cores())

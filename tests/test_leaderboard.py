@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +16,9 @@ from batgen.cli import CONF
 from batgen.errors import ConfigError, DataError
 from batgen.files import write_json
 from batgen.folder import claim
+from batgen.jobs import LOCK, holding
 from batgen.leaderboard import leaderboard
-from batgen.leaderboard_jobs import JobNotes, finished, groups, multirun_words, reason
+from batgen.leaderboard_jobs import finished, groups, multirun_words, reason
 from batgen.leaderboard_plan import Job, Plan, plan
 
 WORDS = ("seed=[0,1]", "protocol=both")
@@ -185,17 +185,13 @@ def test_a_run_of_the_same_overrides_is_accepted_though_the_config_tree_changed(
 
 
 def test_a_job_writes_down_why_it_failed_and_holds_its_folder(tmp_path: Path, three: Plan) -> None:
-    class Failed:
-        @property
-        def return_value(self) -> Any:
+    def fail() -> None:
+        with holding(tmp_path / "knn"):
+            with pytest.raises(Timeout):
+                FileLock(tmp_path / "knn" / LOCK).acquire(timeout=0)
             raise DataError("no cells left.")
 
-    config: Any = SimpleNamespace(hydra=SimpleNamespace(runtime=SimpleNamespace(output_dir=str(tmp_path / "knn"))))
-    (tmp_path / "knn").mkdir()
-    notes = JobNotes()
-    notes.on_job_start(config, task_function=None)
-    with pytest.raises(Timeout):
-        FileLock(tmp_path / "knn" / ".leaderboard.lock").acquire(timeout=0)
-    notes.on_job_end(config, Failed())
+    with pytest.raises(DataError):
+        fail()
     assert reason(three.jobs[0]) == "no cells left."
-    FileLock(tmp_path / "knn" / ".leaderboard.lock").acquire(timeout=0)
+    FileLock(tmp_path / "knn" / LOCK).acquire(timeout=0)

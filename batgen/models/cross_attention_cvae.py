@@ -24,6 +24,7 @@ class CrossAttentionCVAE(nn.Module):
     Args:
         variant: tokens | film | paper.
         latent: size of z. width: of tokens or hidden layers. heads, blocks: of the attention (tokens).
+        attention: false gives every pulse step all conditions alike, for comparison (tokens).
         free_nats: nat of each latent that the loss does not charge (tokens, film).
         jitter: standard deviation of the noise on standardised conditions in training (tokens, film).
 
@@ -53,6 +54,7 @@ class CrossAttentionCVAE(nn.Module):
         blocks: int = 2,
         free_nats: float = 0.05,
         jitter: float = 1.0,
+        attention: bool = True,
     ) -> None:
         super().__init__()
         if variant not in VARIANTS:
@@ -60,6 +62,10 @@ class CrossAttentionCVAE(nn.Module):
         for key, value in (("latent", latent), ("width", width), ("heads", heads), ("blocks", blocks)):
             if value < 1:
                 raise ConfigError(f"model.{key}={value} must be 1 or more.")
+        if not attention and variant != "tokens":
+            raise ConfigError(
+                f"model.attention=false is for model.variant=tokens; {variant} has none that could be left out."
+            )
         if variant == "tokens":
             if width % heads:
                 raise ConfigError(f"model.width={width} must be a multiple of model.heads={heads}.")
@@ -72,7 +78,9 @@ class CrossAttentionCVAE(nn.Module):
         self.core: Any = (
             PublishedCVAE(shape, latent, width)
             if variant == "paper"
-            else LatentSurface(shape, latent, width, heads if variant == "tokens" else 0, blocks, free_nats, jitter)
+            else LatentSurface(
+                shape, latent, width, heads if variant == "tokens" else 0, blocks, free_nats, jitter, attention
+            )
         )
         self.features = shape.x_size
         #: Standard normal numbers that `loss` wants for each row.

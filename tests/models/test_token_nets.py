@@ -68,3 +68,12 @@ def test_rotation_makes_a_token_speak_of_its_own_voltage():
     plain, turned = torch.eye(FEATURES).expand(4, -1, -1), turn.expand(4, -1, -1)
     torch.testing.assert_close(nets.encode(volts @ turn, c, turned), nets.encode(volts, c, plain), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(nets.decode(z, c, turned) @ turn.T, nets.decode(z, c, plain), rtol=1e-4, atol=1e-5)
+
+
+def test_without_attention_every_step_hears_all_conditions_alike():
+    torch.manual_seed(0)
+    nets = TokenPair(torch.tensor(shape_of().tokens), 3, 2, 8, 2, 2, attend=False)
+    found = nets.attention(torch.randn(4, 3), torch.randn(4, 2))
+    torch.testing.assert_close(found, torch.full((4, FEATURES, 5), 1 / 5))
+    with_it = TokenPair(torch.tensor(shape_of().tokens), 3, 2, 8, 2, 2)
+    assert with_it.attention(torch.randn(4, 3), torch.randn(4, 2)).std() > 1e-3

@@ -25,8 +25,9 @@ class LatentSurface(nn.Module):
     """p(x | cond) for pulse voltages x (B, F). `heads` 0: fully connected networks in place of tokens."""
 
     def __init__(
-        self, shape: DataShape, latent: int, width: int, heads: int, blocks: int, free_nats: float, jitter: float
-    ) -> None:
+        self, shape: DataShape, latent: int, width: int, heads: int, blocks: int, free_nats: float, jitter: float,
+        attend: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         features, conditions = shape.x_size, len(shape.cond_names)
         self.latent, self.free_nats, self.jitter = min(latent, features), free_nats, jitter
@@ -34,7 +35,7 @@ class LatentSurface(nn.Module):
         self.surface = Surface(features, shape.cond_names)
         self.nets: TokenPair | FilmPair
         if heads:
-            self.nets = TokenPair(torch.tensor(shape.tokens), self.latent, conditions, width, heads, blocks)
+            self.nets = TokenPair(torch.tensor(shape.tokens), self.latent, conditions, width, heads, blocks, attend)
         else:
             self.nets = FilmPair(features, self.latent, conditions, width)
         self.loading = nn.Parameter(math.sqrt(EXPLAINED) * torch.eye(self.latent, features))

@@ -13,11 +13,11 @@ from torch.nn.functional import silu
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017), q (B, Q, D) over kv (B, K, D) -> (B, Q, D)."""
+    """Multi-head attention (Vaswani et al. 2017), q (B, Q, D) over kv (B, K, D) -> (B, Q, D). attend False: to all alike."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, attend: bool) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.attend = heads, attend
         self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
@@ -25,7 +25,8 @@ class CrossAttention(nn.Module):
         """Attention (B, heads, Q, K), and the values (B, heads, K, D / heads)."""
         query = self._split(self.query(q))
         key, value = (self._split(part) for part in self.key_value(kv).chunk(2, -1))
-        return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1), value
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        return (scores if self.attend else torch.zeros_like(scores)).softmax(-1), value
 
     def forward(self, q: Tensor, kv: Tensor) -> Tensor:
         attention, value = self.weights(q, kv)
@@ -38,10 +39,10 @@ class CrossAttention(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x))."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, attend: bool) -> None:
         super().__init__()
         self.norm_q, self.norm_kv, self.norm_f = (nn.LayerNorm(width) for _ in range(3))
-        self.attention = CrossAttention(width, heads)
+        self.attention = CrossAttention(width, heads, attend)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, kv: Tensor) -> Tensor:
@@ -67,15 +68,17 @@ class TokenPair(nn.Module):
 
     steps: Tensor
 
-    def __init__(self, steps: Tensor, latent: int, conditions: int, width: int, heads: int, blocks: int) -> None:
+    def __init__(
+        self, steps: Tensor, latent: int, conditions: int, width: int, heads: int, blocks: int, attend: bool = True
+    ) -> None:
         super().__init__()
         self.register_buffer("steps", steps)
         self.describe = nn.Linear(steps.shape[1], width)
         self.voltage = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.conditions = ScalarTokens(conditions, width)
         self.latents = ScalarTokens(latent, width)
-        self.encoder = nn.ModuleList(Block(width, heads) for _ in range(max(1, blocks - 1)))
-        self.decoder = nn.ModuleList(Block(width, heads) for _ in range(blocks))
+        self.encoder = nn.ModuleList(Block(width, heads, attend) for _ in range(max(1, blocks - 1)))
+        self.decoder = nn.ModuleList(Block(width, heads, attend) for _ in range(blocks))
         self.posterior, self.out = nn.Linear(width, 2 * latent), nn.Linear(width, 1)
         for layer in (self.posterior, self.out):
             nn.init.zeros_(layer.weight)

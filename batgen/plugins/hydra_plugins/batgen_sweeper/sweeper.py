@@ -4,6 +4,7 @@ Hydra executes this file at every start, without registering it: nothing heavy i
 (`from __future__ import annotations` breaks the dataclass).
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+from batgen.errors import ConfigError
+
+#: The folder that Hydra's search for plugins needs on the path.
+PLUGINS = Path(__file__).parents[2]
 
 
 @dataclass
@@ -31,6 +38,9 @@ class BatgenSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.master, self.context = config, hydra_context
+        # submitit's processes unpickle what names this module before they import batgen.cli, which knows the folder
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*filter(None, paths), str(PLUGINS)]))
         self.jobs = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -58,8 +68,13 @@ class BatgenSweeper(Sweeper):
         )
 
     def _compose(self, words: Sequence[str]) -> tuple[DictConfig, str]:
-        """The config of a job and the name of its folder."""
-        config = self.context.config_loader.load_sweep_config(self.master, list(words))
+        """The config of a job and the name of its folder. Raises ConfigError where these words compose to none."""
+        from batgen.overrides import explained
+
+        try:
+            config = self.context.config_loader.load_sweep_config(self.master, list(words))
+        except HydraException as error:
+            raise ConfigError(explained(error)) from None
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = "job", 0
             HydraConfig.instance().set_config(config)
