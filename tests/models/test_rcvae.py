@@ -5,7 +5,7 @@ import torch
 
 from batgen.errors import ConfigError, DataError
 from batgen.models.base import DataShape
-from batgen.models.rcvae import RCVAE, choose_latent, gaussian_kl, vae_loss
+from batgen.models.rcvae import RCVAE, choose_latent, gaussian_kl, vae_losses
 from tests.models.planted import SHAPE, drawn, fitted, planted
 
 
@@ -33,12 +33,12 @@ def test_kl_against_the_formula():
 def test_loss_readings_by_hand(reading, expected):
     error = torch.tensor([[1.0, 3.0], [0.0, 4.0]])
     mean = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-    parts = vae_loss(error, mean, torch.zeros(2, 2), reading, beta=1.0)
+    parts = {k: v.mean() for k, v in vae_losses(error, mean, torch.zeros(2, 2), reading, beta=1.0).items()}
     assert parts["loss"].item() == pytest.approx(expected)
     assert parts["mse"].item() == pytest.approx(2.0)
     assert parts["kl"].item() == pytest.approx(1.0)
-    half = vae_loss(error, mean, torch.zeros(2, 2), reading, beta=0.0)
-    assert half["loss"].item() == pytest.approx(4.0 if reading == "sum_sum" else 2.0)
+    half = vae_losses(error, mean, torch.zeros(2, 2), reading, beta=0.0)
+    assert half["loss"].mean().item() == pytest.approx(4.0 if reading == "sum_sum" else 2.0)
 
 
 def test_labels_are_the_unique_pairs_and_stand_for_the_nearest(data):
@@ -51,6 +51,17 @@ def test_labels_are_the_unique_pairs_and_stand_for_the_nearest(data):
 @pytest.mark.parametrize("remove", ["encoder_2", "encoder_4", "decoder_1", "decoder_3"])
 def test_a_removed_layer_takes_its_parameters_and_no_more(remove):
     assert count(small()()) - count(small(remove=remove)()) == 16 * 16 + 16
+
+
+@pytest.mark.parametrize("remove", ["encoder_2", "encoder_4", "decoder_1", "decoder_3"])
+def test_what_is_left_begins_as_in_the_whole_network(remove, data):
+    """Else all removals of one side would be one and the same training: what is left of them has the same shape."""
+    torch.manual_seed(0)
+    whole = fitted(small(), data).state_dict()
+    torch.manual_seed(0)
+    left = fitted(small(remove=remove), data).state_dict()
+    assert set(whole) - set(left) == {f"{remove[:7]}.{remove}.{kind}" for kind in ("weight", "bias")}
+    assert all(torch.equal(value, whole[name]) for name, value in left.items())
 
 
 @pytest.mark.parametrize(
