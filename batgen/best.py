@@ -46,9 +46,16 @@ def write_best(path: Path, choices: Mapping[str, str], values: Mapping[str, Any]
 
 
 def best_words(path: Path, typed: Sequence[str]) -> list[str]:
-    """The overrides that `path` stands for, less the choices and values that are typed.
+    """The overrides that `path` stands for, less the choices and values that are typed. Raises ConfigError as read_best does."""
+    keys = {re.split(r"[=@]", word.lstrip("+~"), maxsplit=1)[0] for word in typed}
+    choices, values = read_best(path)
+    return [override_word(key, value) for key, value in {**choices, **values}.items() if key not in keys]
 
-    Raises ConfigError where the file is missing or says anything else than choices and values.
+
+def read_best(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """The choices of config groups ("model" -> "rcvae") and the values of dotted keys that `path` holds.
+
+    Raises ConfigError where the file is missing or says anything else.
     """
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
@@ -62,6 +69,7 @@ def best_words(path: Path, typed: Sequence[str]) -> list[str]:
         raise ConfigError(f"best={path}: holds no 'values'. Give the best.yaml of a search.")
     if other := [key for key in content if key not in KEYS]:
         raise ConfigError(f"best={path}: unknown key {other[0]!r}; it may hold {', '.join(KEYS)}.")
-    keys = {re.split(r"[=@]", word.lstrip("+~"), maxsplit=1)[0] for word in typed}
-    pairs = {**(content.get("choices") or {}), **content["values"]}
-    return [override_word(str(key), value) for key, value in pairs.items() if key not in keys]
+    choices = content.get("choices") or {}
+    if not isinstance(choices, dict):
+        raise ConfigError(f"best={path}: 'choices' are no keys and values. Give the best.yaml of a search.")
+    return {str(k): str(v) for k, v in choices.items()}, {str(k): v for k, v in content["values"].items()}

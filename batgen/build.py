@@ -51,11 +51,12 @@ def signature(target: str) -> Signature:
     path = _source_file(module)
     if path is None:
         raise ConfigError(f"_target_: {target}: there is no module {module!r}. Check the spelling of _target_.")
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return _from_function(node, drop_self=False, constants={})
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return _from_class(node)
+            return _from_class(node, _base(node, tree))
     raise ConfigError(f"_target_: {target}: {path} defines no {name!r}. Check the spelling of _target_.")
 
 
@@ -81,11 +82,21 @@ def _from_function(node: ast.FunctionDef, drop_self: bool, constants: Mapping[st
     return Signature(names, frozenset(names) - optional, args.kwarg is not None, types, constants)
 
 
-def _from_class(node: ast.ClassDef) -> Signature:
-    constants: dict[str, Any] = {}
-    fields: dict[str, bool] = {}
-    types: dict[str, str] = {}
-    methods = frozenset(item.name for item in node.body if isinstance(item, ast.FunctionDef))
+def _base(node: ast.ClassDef, tree: ast.Module) -> Signature:
+    """What a class has from the class of ours that it extends, where that is imported by name."""
+    for item in tree.body:
+        if isinstance(item, ast.ImportFrom) and (item.module or "").startswith("batgen."):
+            for alias in item.names:
+                if any(isinstance(base, ast.Name) and base.id == (alias.asname or alias.name) for base in node.bases):
+                    return signature(f"{item.module}.{alias.name}")
+    return Signature((), frozenset(), False, {}, {})
+
+
+def _from_class(node: ast.ClassDef, base: Signature) -> Signature:
+    constants: dict[str, Any] = dict(base.constants)
+    fields: dict[str, bool] = {name: name in base.required for name in base.names}
+    types: dict[str, str] = dict(base.types)
+    methods = base.methods | {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return replace(_from_function(item, drop_self=True, constants=constants), methods=methods)
@@ -98,7 +109,7 @@ def _from_class(node: ast.ClassDef) -> Signature:
                 fields[item.target.id] = item.value is None
                 types[item.target.id] = ast.unparse(item.annotation)
     required = frozenset(name for name, needed in fields.items() if needed)
-    return Signature(tuple(fields), required, False, types, constants, methods)
+    return Signature(tuple(fields), required, base.anything, types, constants, methods)
 
 
 def _keep_literal(constants: dict[str, Any], name: str, value: ast.expr) -> None:

@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from batgen import argv as command_line
 from batgen import config, overrides
 from batgen.errors import BatgenError
 
@@ -40,23 +41,21 @@ def train_main() -> None:
 
 
 def _train(argv: Sequence[str]) -> None:
-    argv = overrides.expanded(argv)
+    argv = command_line.expanded(argv)
     sys.argv[1:] = argv  # what Hydra reads
-    resume = overrides.resume_folder(argv)
+    resume = command_line.resume_folder(argv)
     if resume is not None:
         overrides.check_resume(argv, resume, CONF)
         from batgen.run import resume_training
 
         resume_training(resume)
         return
-    if not any(a in ("--help", "-h", "--hydra-help", "--version", "--info", "-i") for a in argv):
+    if not command_line.asks(argv, command_line.HELP):
         overrides.check(argv, CONF)
-        if not overrides.sweep(argv) and not any(
-            a.startswith(("--config", "-c")) and a not in ("--cfg", "-c") for a in argv
-        ):
+        if not command_line.sweep(argv) and not command_line.asks(argv, command_line.OTHER_FILES):
             overrides.check_whole(argv, CONF, config.validate)
-        if not any(a in ("--cfg", "-c") for a in argv):
-            overrides.claim_folders(argv, HOME / "outputs")
+        if not command_line.asks(argv, command_line.CONFIG):
+            command_line.claim_folders(argv, HOME / "outputs")
     _hydra_train()
 
 
@@ -141,7 +140,7 @@ def _prepare(argv: Sequence[str]) -> None:
     overrides.check(argv, CONF)
     cfg = overrides.compose(argv, CONF)
     config.validate_data(cfg)
-    from batgen.run import prepare_data
+    from batgen.prepare_data import prepare_data
 
     prepare_data(cfg)
 

@@ -1,7 +1,6 @@
 """One part of a run: one protocol, one seed. Data to tensors, training, evaluation, files."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from batgen.evaluation.reconstruction import TOTAL
 from batgen.files import write_json
 from batgen.models.base import Batch, DataShape
 from batgen.preprocessing.conditions import Conditions
-from batgen.processes import cores, main_process
+from batgen.processes import main_process, use_cores
 from batgen.samples import write_samples
 from batgen.training.settings import Training
 
@@ -51,10 +50,11 @@ class Prepared:
         return torch.from_numpy(self.conditions.encode(self.table.iloc[rows]))
 
 
-def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
+def prepare(conf: dict[str, Any], saved_split: Path | None = None, test: bool = True) -> Prepared:
     """Store, samples, split, preprocessing and tensors for one part. Raises DataError or ConfigError on bad input.
 
-    A split saved before is taken again, so that a resumed run tests on the same cells; else it is saved there.
+    A split saved before is taken again, so that a resumed run tests on the same cells; else it is saved there. test: false
+    forgets the test rows as soon as it is known which they are, so that nothing that follows can depend on them.
     """
     source, preprocessing = build(without(conf["data"], *BESIDE["data"])), build(conf["preprocessing"])
     store = open_store(source, cycles=conf["cycles"])
@@ -66,6 +66,8 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
     curves, kept, lost = preprocessing.read(store, table)
     table = table.iloc[kept].reset_index(drop=True)
     parts = _split(conf, table, saved_split)
+    if not test:
+        table, curves, parts = _without_test(table, curves, parts)
     fitted_on = parts["train"] if preprocessing.fit_on == "train" else np.concatenate([parts["train"], parts["val"]])
     preprocessing.fit(curves[fitted_on])
     conditions.fit(table.iloc[fitted_on])
@@ -78,6 +80,15 @@ def prepare(conf: dict[str, Any], saved_split: Path | None = None) -> Prepared:
     shape = checkpoint.data_shape(preprocessing, conditions)
     real = preprocessing.physical(curves[parts["test"]])
     return Prepared(store, table, parts, preprocessing, conditions, shape, rows, real, notes + lost, curves)
+
+
+def _without_test(
+    table: pd.DataFrame, curves: np.ndarray, parts: dict[str, np.ndarray]
+) -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+    """Samples, their curves and their parts as if there had never been test rows."""
+    kept = np.sort(np.concatenate([parts["train"], parts["val"]]))
+    known = {name: np.searchsorted(kept, parts[name]) for name in ("train", "val")}
+    return table.iloc[kept].reset_index(drop=True), curves[kept], {**known, "test": kept[:0]}
 
 
 def _split(conf: dict[str, Any], table: pd.DataFrame, saved: Path | None) -> dict[str, np.ndarray]:
@@ -100,8 +111,7 @@ def check_settings(conf: dict[str, Any]) -> None:
 
 def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Console) -> list[dict[str, Any]]:
     """Train and evaluate one part in `folder`; returns its metric rows. What is already there is used, not made again."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cores())
+    use_cores()
     data = prepare(conf, folder / "splits.json")
     split_kind = conf["split"]["kind"]
     console.print(
@@ -154,8 +164,16 @@ def run_part(conf: dict[str, Any], folder: Path, run_folder: Path, console: Cons
 
 def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     path = folder / "model.ckpt"
+
+    def loggers() -> list[Any]:
+        return [build(n, folder=run_folder, name=folder.name, config=conf) for n in (conf["logger"] or {}).values()]
+
     if path.is_file():
         old = checkpoint.load(path)
+        if conf["logger"] and "trained_together" in old.facts["training"]:
+            from batgen.training.replay import replay
+
+            replay(loggers(), folder)
         return old.model, old.facts["training"]
     fresh = new_model(conf["model"], data.shape, conf["seed"])
     if "loss" in signature(conf["model"]["_target_"]).methods:
@@ -163,22 +181,26 @@ def _trained(conf: dict[str, Any], data: Prepared, folder: Path, run_folder: Pat
 
         settings: Training = build(conf["trainer"]).on(conf["device"])
         optim = conf["model"]["optim"]
-        loggers = [
-            build(node, folder=run_folder, name=folder.name, config=conf) for node in (conf["logger"] or {}).values()
-        ]
         extra = [build(node) for node in (conf["callbacks"] or {}).values()]
-        model, facts = fit(fresh, data.rows, lambda p: build(optim, p), settings, conf["seed"], folder, loggers, extra)
+        model, facts = fit(
+            fresh, data.rows, lambda p: build(optim, p), settings, conf["seed"], folder, loggers(), extra
+        )
     else:
         model, facts = fresh(final_rows(conf, data)), {"epochs": 0, "closed_form": True}
+    if main_process():
+        save_trained(conf, data, folder, model, facts)
+    return model, facts
+
+
+def save_trained(conf: dict[str, Any], data: Prepared, folder: Path, model: nn.Module, facts: dict[str, Any]) -> None:
+    """model.ckpt of a part that is trained; what it would have been gone on from goes."""
     trained = checkpoint.Trained(
         model.eval(), data.preprocessing, data.conditions, conf, final_rows(conf, data).cond,
         {"training": facts, "data_hash": data.store.data_hash, "protocol": conf["protocol"], "seed": conf["seed"]},
     )  # fmt: skip
-    if main_process():
-        checkpoint.save(path, trained)
-        for left in folder.glob("last_*.ckpt"):
-            left.unlink()
-    return model, facts
+    checkpoint.save(folder / "model.ckpt", trained)
+    for left in folder.glob("last_*.ckpt"):
+        left.unlink()
 
 
 def new_model(node: dict[str, Any], shape: DataShape, seed: int) -> Callable[[Batch], nn.Module]:

@@ -12,6 +12,11 @@ from batgen.curve_part import new_model, prepare
 from batgen.training.settings import Training
 from batgen.trials import Report, refuse_untrained, scores_at
 
+#: What a trial counts as it trains.
+UNIT = "epochs"
+#: The method of a model that its training minimises.
+TRAINED_BY = "loss"
+
 
 def monitor(conf: Mapping[str, Any]) -> str:
     """What `trial` reports after each validation."""
@@ -24,7 +29,7 @@ def trial(conf: dict[str, Any], folder: Path, report: Report) -> dict[str, float
     Whatever `trainer.early_stopping` says, the validation rows are not trained on. The test rows end where the split is
     known. No resume checkpoint is written. Raises Pruned where `report` wants the training to end.
     """
-    refuse_untrained(conf, "loss")
+    refuse_untrained(conf, TRAINED_BY)
     from batgen.training.fit import fit  # Lightning: seconds that a refusal need not wait for
     from batgen.training.watch import Watch
 

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock
 from rich.console import Console
 
-from batgen import config, jobs, run
+from batgen import config, jobs, run, tracking
 from batgen.best import override_word
 from batgen.build import signature
 from batgen.console import Bar, console, duration
@@ -36,9 +36,9 @@ def run_grid(multirun: Multirun) -> None:
 
     def check(cfg: Any) -> None:
         config.validate(cfg)
-        if not multirun.parallel:  # elsewhere there may be the GPU that is not here
-            run.check(cfg)
-            check_devices(cfg.trainer.get("devices", 1))
+        run.check(cfg, elsewhere=multirun.parallel)
+        if not multirun.parallel:
+            check_devices(cfg.trainer.get("devices", 1), cfg.trainer.get("num_nodes", 1))
 
     grid = plan(multirun, out, check)
     _write(grid, multirun)
@@ -67,6 +67,9 @@ def run_grid(multirun: Multirun) -> None:
         out.print(
             f"{len(todo) - len(failed)} of {len(todo)} jobs done in {duration(time.time() - started)}", markup=False
         )
+    above = sorted({f"{_short(job.folder.parent)}/*/wandb" for job in grid.jobs})
+    if said := next(filter(None, (tracking.upload(job.cfg, *above) for job in grid.jobs)), None):
+        out.print(said, markup=False)
     out.print(f"one table of all: python scripts/collect.py sweep={_short(multirun.folder)}", markup=False)
     if failed:
         out.print(_told(failed, multirun.folder), style="yellow", markup=False)

@@ -1,4 +1,5 @@
-"""One job of the command line: a run, or a trial of a search. Jobs of a search or an ablation speak to a file of their own."""
+"""One job of the command line: a run, or a trial of a search. Trials, jobs of an ablation and jobs side by side speak to a
+file of their own."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,5 +37,5 @@ def run_job(cfg: DictConfig, folder: Path, many: bool = False, beside: bool = Fa
             stack.enter_context(holding(folder))
             if state(folder, cfg, ()) == "finished":
                 return None  # by another process, for which this one waited
-            check_devices(cfg.trainer.get("devices", 1))
+            check_devices(cfg.trainer.get("devices", 1), cfg.trainer.get("num_nodes", 1))
         return train(cfg, folder).score

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from batgen.best import override_word
+from batgen.best import best_words, override_word
 from batgen.errors import BatgenError
 
 #: What a job returned, or what went wrong.
@@ -43,13 +43,27 @@ class Multirun:
         ]
 
 
+def _searched(multirun: Multirun) -> Multirun:
+    """Without the values of best=FILE whose keys are searched: nobody typed them, and each trial sets its own.
+
+    Raises ConfigError where the space is none.
+    """
+    if multirun.cfg.best is None:
+        return multirun
+    from batgen.search.space import parse_space
+
+    keys = {p.key for p in parse_space(OmegaConf.to_container(multirun.cfg.search.space, resolve=True))}
+    searched = [w for w in best_words(Path(multirun.cfg.best), []) if w.partition("=")[0] in keys]
+    return replace(multirun, typed=tuple(word for word in multirun.typed if word not in searched))
+
+
 def run_multirun(multirun: Multirun) -> Any:
     """Search where the config names a search, else every job of the grid."""
     try:
         if multirun.cfg.search is not None:
             from batgen.search.sweep import run_search
 
-            return run_search(multirun)
+            return run_search(_searched(multirun))
         from batgen.grid import run_grid
 
         return run_grid(multirun)

@@ -1,27 +1,21 @@
 """What was typed, checked before it is run: every key must exist, and a resumed run takes nothing but its folder."""
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from batgen.best import best_words, override_word
+from batgen.argv import SEVERAL, best_file, pairs, words
+from batgen.best import best_words, read_best
 from batgen.config import GROUPS, ROOT_KEYS, did_you_mean
-from batgen.errors import CheckpointError, ConfigError, DataError
+from batgen.errors import CheckpointError, ConfigError
 from batgen.folder import check_free
 
 #: Groups that leave no node of their own at the root.
 OTHER_GROUPS = ("experiment",)
-#: Groups that make several runs.
-SEVERAL = ("search", "ablation")
-#: Flags that take the next word.
-_WITH_VALUE = (
-    "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p", "--cfg", "-c",
-)  # fmt: skip
 OVERRIDE = re.compile(r"^(?P<sign>\+\+|\+|~)?(?P<key>[\w./@\-]+)(=(?P<value>.*))?$", re.DOTALL)
 
 
@@ -70,30 +64,6 @@ def explained(error: Exception) -> str:
     return text + (did_you_mean(unknown[1], ROOT_KEYS) if unknown else "")
 
 
-def expanded(argv: Sequence[str]) -> list[str]:
-    """`argv` with the overrides that best=FILE stands for beneath it, and -m where a search or an ablation is asked for."""
-    argv, pairs = list(argv), _pairs(argv)
-    if pairs.get("best", "null") != "null":
-        path = Path(pairs["best"]).expanduser().absolute()
-        own = [w for w in argv if not w.startswith("best=")]
-        argv = [*best_words(path, words(own)), *own, override_word("best", str(path))]
-    several = any(pairs.get(group, "null") != "null" for group in SEVERAL)
-    return [*argv, "-m"] if several and not sweep(argv) and "--cfg" not in argv and "-c" not in argv else argv
-
-
-def words(argv: Sequence[str]) -> list[str]:
-    """The overrides in `argv`: what is left without the flags and their values."""
-    found, skip = [], False
-    for word in argv:
-        if skip:
-            skip = False
-        elif word in _WITH_VALUE:
-            skip = True
-        elif not word.startswith("-"):
-            found.append(word)
-    return found
-
-
 def compose(typed: Sequence[str], conf: Path, name: str = "train") -> DictConfig:
     """The config that `typed` overrides make of `conf`, without running anything."""
     from hydra import compose as hydra_compose
@@ -129,10 +99,39 @@ def check(argv: Sequence[str], conf: Path) -> None:
         raise ConfigError("\n".join(found))
     # The first choice of a sweep (`model=a,b`) stands for all: keys common to one model are checked again in each job.
     tree = _tree(groups, conf, argv)
-    for word, sign, key in values:
-        found += _bad_key(word, sign, key, tree)
-    if found:
+    wrong = {word: line for word, sign, key in values for line in _bad_key(word, sign, key, tree)}
+    if found := _of_best(argv, wrong, conf):
         raise ConfigError("\n".join(found))
+
+
+def _of_best(argv: Sequence[str], wrong: dict[str, str], conf: Path) -> list[str]:
+    """What is wrong with overrides, less what is wrong with those that best=FILE stands for, which nobody typed: for them
+    one line that names the file, and what is typed that it does not go with."""
+    if (path := best_file(argv)) is None:
+        return list(wrong.values())
+    of_file, typed = best_words(path, []), pairs(argv)
+    found = [line for word, line in wrong.items() if word not in of_file]
+    strange = {word.partition("=")[0]: line for word, line in wrong.items() if word in of_file}
+    for group, choice in read_best(path)[0].items():
+        if typed.get(group, choice) == choice:
+            other = _chooser(typed, group, choice, conf)
+        else:
+            other = f"{group}={typed[group]}" if strange else None  # keys that both models have are taken over
+        if other is not None:
+            keys = f", which has no {', '.join(strange)}" if strange else ""
+            return [*found, f"best={path} is of {group}={choice}; it does not go with {other}{keys}."]
+    return [*found, *(f"best={path}: {line}" for line in strange.values())]
+
+
+def _chooser(typed: Mapping[str, str], group: str, choice: str, conf: Path) -> str | None:
+    """The search, ablation or experiment that is typed and chooses another of a config group."""
+    for several in (*SEVERAL, *OTHER_GROUPS):
+        path = conf / several / f"{typed.get(several)}.yaml"
+        for entry in OmegaConf.select(OmegaConf.load(path), "defaults", default=()) if path.is_file() else ():
+            other = entry.get(f"override /{group}", choice) if isinstance(entry, DictConfig) else choice
+            if other != choice:
+                return f"{several}={typed[several]} ({group}={other})"
+    return None
 
 
 def _bad_choice(group: str, value: str | None, folder: Path, argv: Sequence[str]) -> Iterator[str]:
@@ -181,52 +180,16 @@ def _bad_key(word: str, sign: str | None, key: str, tree: DictConfig) -> Iterato
         yield f"{word}: '{key}' is a config group with no choice of that name"
 
 
-def claim_folders(argv: Sequence[str], default: Path) -> None:
-    """Make the folder that a run will be written to, before Hydra does. Raises DataError where that cannot be."""
-    pairs = _pairs(argv)
-    if sweep(argv) and ("run_dir" in pairs or "hydra.run.dir" in pairs):
-        raise ConfigError("run_dir names the folder of one run; a multirun goes to hydra.sweep.dir=DIR.")
-    named = [pairs[k] for k in ("run_dir", "hydra.run.dir", "hydra.sweep.dir") if k in pairs and "${" not in pairs[k]]
-    for folder in [Path(n).expanduser() for n in named] or [default]:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
-        except OSError as error:
-            reason = error.strerror or str(error)
-        if reason:
-            raise DataError(f"{folder}: cannot be written ({reason}). Choose another folder with run_dir=DIR.")
-
-
 def check_whole(argv: Sequence[str], conf: Path, check_config: Callable[[DictConfig], None]) -> None:
     """Compose and check the config of a single run, and that its folder holds no other run: all before Hydra starts."""
     cfg = compose(words(argv), conf)
     check_config(cfg)
-    pairs = _pairs(argv)
-    folder = Path(pairs.get("hydra.run.dir") or pairs.get("run_dir") or "").expanduser()
+    typed = pairs(argv)
+    folder = Path(typed.get("hydra.run.dir") or typed.get("run_dir") or "").expanduser()
     if (nodes := cfg.trainer.get("num_nodes", 1)) > 1 and not folder.parts:
         raise ConfigError(f"trainer.num_nodes={nodes}: name the run's folder, the same on all machines: run_dir=DIR.")
     if folder.parts:
         check_free(folder, cfg)
-
-
-def sweep(argv: Sequence[str]) -> bool:
-    return any(a in ("-m", "--multirun") for a in argv)
-
-
-def _pairs(argv: Sequence[str]) -> dict[str, str]:
-    pairs = dict(w.split("=", 1) for w in words(argv) if "=" in w)
-    return {key: value.strip("'\"") for key, value in pairs.items()}
-
-
-def resume_folder(argv: Sequence[str]) -> Path | None:
-    """The folder of `run_dir=DIR resume=true`, or None when this is no resume. Raises ConfigError without run_dir."""
-    pairs = _pairs(argv)
-    if pairs.get("resume", "false").lower() not in ("true", "1", "yes", "on"):
-        return None
-    folder = pairs.get("run_dir") or pairs.get("hydra.run.dir")
-    if not folder:
-        raise ConfigError("resume=true needs run_dir=DIR, the folder of the run to go on with.")
-    return Path(folder).expanduser().resolve()
 
 
 def check_resume(argv: Sequence[str], folder: Path, conf: Path) -> None:
@@ -241,7 +204,7 @@ def check_resume(argv: Sequence[str], folder: Path, conf: Path) -> None:
         OmegaConf.load(folder / ".hydra" / "hydra.yaml") if (folder / ".hydra" / "hydra.yaml").is_file() else None
     )
     check([w for w in argv if w not in ("-m", "--multirun")], conf)
-    for key, value in _pairs(argv).items():
+    for key, value in pairs(argv).items():
         key = key.lstrip("+~")
         if key in ("run_dir", "resume", "hydra.run.dir"):
             continue

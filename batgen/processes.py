@@ -13,15 +13,19 @@ def main_process() -> bool:
     return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
 
 
-def check_devices(devices: int) -> None:
-    """Refuse several devices for a job of a multirun, unless SLURM or torchrun started a process for each.
+def check_devices(devices: int, nodes: int = 1) -> None:
+    """Refuse several devices or machines for a job of a multirun, unless SLURM or torchrun started a process for each.
 
-    Lightning would start them by repeating the command, which is the whole multirun. Raises ConfigError.
+    Lightning would start them by repeating the command, which is the whole multirun, or wait for machines that nobody
+    starts. devices: of each of `nodes` machines. Raises ConfigError.
     """
-    if devices > 1 and not os.environ.keys() & {"SLURM_NTASKS", "LOCAL_RANK"}:
+    if devices * nodes > 1 and not os.environ.keys() & {"SLURM_NTASKS", "LOCAL_RANK"}:
+        asked = f"trainer.devices={devices}" + (f" trainer.num_nodes={nodes}" if nodes > 1 else "")
+        one = "trainer.devices=1 " + ("trainer.num_nodes=1 " if nodes > 1 else "") + "trainer.strategy=auto"
+        slurm = (f"hydra.launcher.nodes={nodes} " if nodes > 1 else "") + f"hydra.launcher.tasks_per_node={devices}"
         raise ConfigError(
-            f"trainer.devices={devices}: jobs of a multirun take one device each. Use trainer.devices=1 "
-            f"trainer.strategy=auto; on a SLURM cluster, hydra.launcher.tasks_per_node={devices} starts the processes of a job."
+            f"{asked}: jobs of a multirun take one device each. Use {one}; on a SLURM cluster, {slurm} starts the "
+            "processes of a job."
         )
 
 

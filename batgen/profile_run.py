@@ -1,6 +1,6 @@
 """The family of profile runs: prepare, train a model a fold, draw, score beside baselines, write what figures want."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,16 @@ def check_settings(conf: dict[str, Any]) -> None:
 
 
 def run_parts(
-    confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
+    confs: Sequence[dict[str, Any]],
+    folders: Sequence[Path],
+    run_folder: Path,
+    console: Console,
+    done: Callable[[Path], None],
 ) -> list[dict[str, Any]]:
-    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
+    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows.
+
+    done: told the folder of each part when its metrics.json is written.
+    """
     use_cores()
     rows: list[dict[str, Any]] = []
     for conf, folder in zip(confs, folders, strict=True):
@@ -54,6 +61,7 @@ def run_parts(
         train(part)
         if main_process():
             rows += _evaluate(part, console)
+        done(folder)
     return rows
 
 

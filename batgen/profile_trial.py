@@ -19,6 +19,11 @@ from batgen.profile_part import Part, new_member, train_member
 from batgen.training.adversarial_settings import AdversarialTraining
 from batgen.trials import Report, refuse_tested, refuse_untrained, scores_at
 
+#: What a trial counts as it trains: steps of the generator.
+UNIT = "steps"
+#: The method of a model that its training minimises.
+TRAINED_BY = "critic_loss"
+
 
 def monitor(conf: Mapping[str, Any]) -> str:
     """What `trial` reports after each validation of the first fold."""
@@ -30,9 +35,9 @@ def trial(conf: dict[str, Any], folder: Path, report: Report) -> dict[str, float
 
     Whatever `trainer.choose` says, the validation rows are not trained on. The test rows end where the split is known. No
     resume checkpoint is written. Raises Pruned where `report` wants the training of the first fold to end, ConfigError where
-    the test rows of one fold train another.
+    the test rows of one fold train another. `report` is told the step of the generator (from 0) that was validated.
     """
-    refuse_untrained(conf, "critic_loss")
+    refuse_untrained(conf, TRAINED_BY)
     from batgen.training.watch import Watch  # Lightning: seconds that a refusal need not wait for
 
     part = _prepared(conf, folder)
@@ -40,7 +45,7 @@ def trial(conf: dict[str, Any], folder: Path, report: Report) -> dict[str, float
     settings = replace(given, choose="disjoint", save_every_s=math.inf)
     found, started = [], time.monotonic()
     for number, member in enumerate(part.members):
-        watch = Watch(settings.monitor, report if number == 0 else _ignore, settings.first_choice)
+        watch = Watch(settings.monitor, _in_steps(report, settings) if number == 0 else _ignore, settings.first_choice)
         train_member(part, number, settings, [watch])
         watch.raise_if_pruned()
         found.append(scores_at(folder / f"health_{member.name}.csv", "chosen", 1.0))
@@ -48,10 +53,15 @@ def trial(conf: dict[str, Any], folder: Path, report: Report) -> dict[str, float
     return {
         **{name: float(np.mean([scores[name] for scores in found])) for name in found[0]},
         "best_step": float(np.mean(steps)),
-        "epochs": float(settings.epochs),
+        "steps": float(settings.steps),
         "parameters": float(sum(p.numel() for p in part.members[0].trained.parameters())),
         "train_s": time.monotonic() - started,
     }
+
+
+def _in_steps(report: Report, settings: AdversarialTraining) -> Report:
+    """`report`, told by Lightning's epochs, which are the steps between two validations."""
+    return lambda epoch, score: report(min((epoch + 1) * settings.epoch_steps, settings.steps) - 1, score)
 
 
 def _ignore(step: int, score: float) -> bool:

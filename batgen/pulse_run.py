@@ -1,6 +1,6 @@
 """The family of pulse runs: prepare, train all parts at once, score one after the other, write what figures want."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,16 @@ __all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_m
 
 
 def run_parts(
-    confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
+    confs: Sequence[dict[str, Any]],
+    folders: Sequence[Path],
+    run_folder: Path,
+    console: Console,
+    done: Callable[[Path], None],
 ) -> list[dict[str, Any]]:
-    """Train and evaluate parts (one a seed) of one protocol; returns their metric rows. Models trained before are used."""
+    """Train and evaluate parts (one a seed) of one protocol; returns their metric rows. Models trained before are used.
+
+    done: told the folder of each part when its metrics.json is written.
+    """
     use_cores()
     parts = [prepare(conf, folder) for conf, folder in zip(confs, folders, strict=True)]
     first = parts[0]
@@ -43,6 +50,7 @@ def run_parts(
     with Bar(console, "scoring", sum(len(p.folds) for p in parts)) as advance:
         for part in parts:
             rows += _score_part(part, advance, _published_rows(part) if part is first else [])
+            done(part.folder)
     return rows
 
 

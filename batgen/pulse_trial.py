@@ -21,6 +21,11 @@ from batgen.pulse_part import Fold, Part, new_fold, pulse_table, train_folds, wr
 from batgen.pulse_run import priors, task_of
 from batgen.trials import Report, refuse_tested
 
+#: What a trial counts as it trains.
+UNIT = "epochs"
+#: No model of this family is refused for how it is trained.
+TRAINED_BY = None
+
 
 def monitor(conf: Mapping[str, Any]) -> None:
     """Nothing is reported while models are trained side by side: they have no validation, and trials are not pruned."""

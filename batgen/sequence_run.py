@@ -1,7 +1,7 @@
 """The family of sequence runs: prepare, train a model a fold, forecast, score beside baselines, write what figures want."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,16 @@ __all__ = ["check_settings", "draw", "print_tables", "run_parts", "score", "to_m
 
 
 def run_parts(
-    confs: Sequence[dict[str, Any]], folders: Sequence[Path], run_folder: Path, console: Console
+    confs: Sequence[dict[str, Any]],
+    folders: Sequence[Path],
+    run_folder: Path,
+    console: Console,
+    done: Callable[[Path], None],
 ) -> list[dict[str, Any]]:
-    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows."""
+    """Train and evaluate parts (one a seed) of one protocol, one after the other; returns their metric rows.
+
+    done: told the folder of each part when its metrics.json is written.
+    """
     use_cores()
     rows: list[dict[str, Any]] = []
     for conf, folder in zip(confs, folders, strict=True):
@@ -41,6 +48,7 @@ def run_parts(
         _announce(part, console)
         train(part)
         rows += _evaluate(part, console)
+        done(folder)
     return rows
 
 

@@ -21,9 +21,15 @@ from batgen.training.sequence_settings import SequenceTraining
 from batgen.training.watch import Watch
 from batgen.trials import Report
 
+#: What a trial counts as it trains.
+UNIT = "epochs"
+#: No model of this family is refused for how it is trained.
+TRAINED_BY = None
+
 
 def monitor(conf: Mapping[str, Any]) -> str:
-    """What `trial` reports after each validation of the first fold."""
+    """What `trial` reports after each validation of the first fold: its loss, also where a search is about val/crps, which
+    needs forecasts of all folds and is known at the end alone."""
     return "val/loss"
 
 

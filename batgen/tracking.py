@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from batgen.config import without
-from batgen.errors import BatgenError
+from batgen.errors import ConfigError
 from batgen.processes import main_process
 from batgen.training.wandb_online import check_online, import_wandb
-from batgen.training.wandb_runs import PartRun, WandbSettings, finish, finished, open_runs, run_of
+from batgen.training.wandb_runs import WandbSettings, finish, finished, open_runs, run_of, uploads
 from batgen.training.watch import Pruned
 
 
@@ -33,31 +33,36 @@ def check(conf: Mapping[str, Any]) -> None:
 def tracked(folder: Path, console: Console) -> Iterator[None]:
     """Within the block W&B runs of the run folder may be opened; all are finished when it ends, however it ends.
 
-    The exit code is 0 of a part that is done, or of a block that ends well or is pruned; else 1.
+    The exit code is 0 of a run with everything in it, or of a block that is pruned; else 1. A run that cannot be finished
+    keeps no other open, and hides no error of the block.
     """
-    failed = True
+    pruned = False
     try:
         yield
-        failed = False
     except Pruned:
-        failed = False
+        pruned = True
+        for one in open_runs(folder):
+            one.run.summary["state"] = "pruned"
         raise
     finally:
-        ended = open_runs(folder)
-        for one in ended:
-            done = (one.part / "metrics.json").is_file()
-            if done and not one.complete:
-                _publish_late(one, console)
-            finish(one, exit_code=int(failed and not done))
-        for line in dict.fromkeys(_where(one) for one in ended if one.settings.mode != "disabled"):
-            console.print(line, markup=False)
+        try:
+            for one in open_runs(folder):
+                with _said(f"W&B: the run of {one.part.name} could not be finished", console):
+                    finish(one, exit_code=0 if one.complete or pruned else 1)
+            for line in uploads(folder) if main_process() else []:
+                console.print(line, markup=False)
+        except ConfigError:
+            pass  # a damaged wandb.json: whoever opens its run has said so
 
 
-def begin(conf: Mapping[str, Any], part: Path) -> None:
-    """Open the W&B run of the part, where there is to be one: what fails from now on is a failed run there too."""
+def begin(conf: Mapping[str, Any], part: Path, job_type: str | None = None) -> None:
+    """Open the W&B run of the part, where there is to be one: what fails from now on is a failed run there too.
+
+    job_type: "trial" tells the trials of a search from its final run.
+    """
     if (settings := _wandb(conf)) is not None and main_process():
         part.mkdir(parents=True, exist_ok=True)
-        run_of(part, conf, settings)
+        run_of(part, conf, settings, job_type)
 
 
 def publish(
@@ -65,54 +70,57 @@ def publish(
     part: Path,
     figures: Sequence[Path],
     score: Callable[[list[dict[str, Any]]], float],
-    fresh: bool,
+    console: Console,
 ) -> None:
-    """Send the tables, figures and examples of a part that is done. fresh: it was done now, not by an earlier call.
+    """Send tables, figures and examples of a part that is done and finish its W&B run, unless an earlier call did.
 
-    score: of the part's metric rows, what searches minimise.
+    score: of the part's metric rows, `run.Result.score`. What cannot be sent is said, and tried again when the run is gone on
+    with: a result that took hours to train is not lost over it.
     """
     if not main_process():
         return
     settings = _wandb(conf)
-    if settings is not None and (fresh or not finished(part)):
-        from batgen.tracking_wandb import publish_wandb
+    if settings is not None and not finished(part):
+        with _said(f"W&B: {part.name} could not be published; resume=true tries again", console):
+            from batgen.tracking_wandb import publish_wandb
 
-        one = run_of(part, conf, settings)
-        publish_wandb(one, figures)
-        rows = json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
-        one.run.summary["score"] = score(rows)
-        one.complete = True
-    if fresh and _node(conf, "tensorboard") is not None:
-        from batgen.tracking_tensorboard import publish_tensorboard
+            one = run_of(part, conf, settings)
+            publish_wandb(one, conf, figures)
+            rows = json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
+            one.run.summary["score"] = score(rows)
+            one.complete = True
+            finish(one, exit_code=0)
+    if _node(conf, "tensorboard") is not None:
+        with _said(f"TensorBoard: {part.name} could not be published; resume=true tries again", console):
+            from batgen.tracking_tensorboard import publish_tensorboard, published
 
-        publish_tensorboard(part, conf, figures)
+            if not published(part):
+                publish_tensorboard(part, conf, figures)
 
 
 def summarise(conf: Mapping[str, Any], part: Path, values: Mapping[str, float]) -> None:
     """Numbers by name into the summary of the part's W&B run: what a trial of a search says, which leaves no tables."""
     if (settings := _wandb(conf)) is not None and main_process():
         one = run_of(part, conf, settings)
-        one.run.summary.update(dict(values))
+        one.run.summary.update({**values, "state": "complete"})
         one.complete = True
 
 
-def _publish_late(one: PartRun, console: Console) -> None:
-    """A part that was done before another one failed: nothing it has to show may hide what went wrong there."""
-    from batgen.tracking_wandb import publish_wandb
-
+@contextmanager
+def _said(what: str, console: Console) -> Iterator[None]:
+    """An error of the block is one line on the console, whatever it is: W&B's are of many kinds."""
     try:
-        publish_wandb(one, [])
-        one.complete = True
-    except BatgenError as error:
-        console.print(f"W&B: {one.part.name} could not be published. {error}", style="yellow", markup=False)
+        yield
+    except Exception as error:
+        console.print(f"{what} ({type(error).__name__}: {error})", style="yellow", markup=False)
 
 
-def _where(one: PartRun) -> str:
-    if one.settings.mode == "online":
-        return f"W&B: {one.run.url}"
-    folder = one.part.parent / "wandb"
-    short = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"W&B, offline: upload with: wandb sync {short}"
+def upload(conf: Mapping[str, Any], *folders: str) -> str | None:
+    """How to upload what the jobs of a multirun leave in `folders` (patterns for the shell), where they are offline."""
+    node = _node(conf, "wandb")
+    if node is None or node.get("mode", "offline") != "offline":
+        return None
+    return f"W&B, offline: upload with: wandb sync {' '.join(folders)}"
 
 
 def _wandb(conf: Mapping[str, Any]) -> WandbSettings | None:

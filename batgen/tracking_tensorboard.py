@@ -3,14 +3,24 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from matplotlib.image import imread
 
+from batgen.files import write_json
 from batgen.report.figures.examples import draw_examples
 from batgen.report.figures.style import save
 from batgen.report.published import Published, read_published
 from batgen.tracking_wandb import model_facts
+
+#: In the folder of a part: all that it leaves is in its event files.
+_DONE = "tensorboard.json"
+
+
+def published(part: Path) -> bool:
+    """Whether this was done before, by an earlier call too."""
+    return (part / _DONE).is_file()
 
 
 def publish_tensorboard(part: Path, conf: Mapping[str, Any], figures: Sequence[Path]) -> None:
@@ -22,7 +32,7 @@ def publish_tensorboard(part: Path, conf: Mapping[str, Any], figures: Sequence[P
     if (drawn := draw_examples(found.examples, found.title())) is not None:
         images.append(save(drawn, part / "samples.png"))
     with SummaryWriter(str(part.parent / "tensorboard" / part.name)) as writer:
-        writer.add_text("config", f"```json\n{json.dumps(about, indent=1, default=str)}\n```".replace("\n", "\n\n    "))
+        writer.add_text("config", indent(json.dumps(about, indent=1, default=str), "    "))  # markdown for code
         writer.add_text("metrics", found.markdown())
         for path in images:
             writer.add_image(f"figures/{path.stem}", imread(path)[..., :3], dataformats="HWC")
@@ -30,6 +40,7 @@ def publish_tensorboard(part: Path, conf: Mapping[str, Any], figures: Sequence[P
             for name, value in row.items():
                 writer.add_scalar(name, value, int(row["epoch"]))
         _hparams(writer, about, found)
+    write_json(part / _DONE, {"finished": True})
 
 
 def _hparams(writer: Any, about: Mapping[str, Any], found: Published) -> None:

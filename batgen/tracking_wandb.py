@@ -1,10 +1,10 @@
 """A finished part in its W&B run: tables, images, main numbers, and the weights where they are asked for.
 
 Keys: the tables `metrics` and `samples`, the images `figures/<name>` and `figures/samples`, in the summary
-`test/<metric>/<signal>`, best_score and the like, in the config data_hash and parameters.
+`test/<metric>/<signal>`, best_score and the like, in the config model_name, data_hash and parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ from batgen.report.figures.style import save
 from batgen.report.published import read_published
 from batgen.training.loggers import STEP
 from batgen.training.wandb_online import import_wandb
-from batgen.training.wandb_runs import PartRun
+from batgen.training.wandb_runs import MODEL, PartRun, class_name, keep_losses_sent, losses_sent
 
 
-def publish_wandb(one: PartRun, figures: Sequence[Path]) -> None:
+def publish_wandb(one: PartRun, conf: Mapping[str, Any], figures: Sequence[Path]) -> None:
     """Everything of the part that is on disk, and `figures` (PNG). Raises DataError where a file of the part is damaged."""
     wandb, run, found = import_wandb(), one.run, read_published(one.part)
-    run.config.update(model_facts(one.part), allow_val_change=True)
-    for row in found.losses.to_dict("records") if found.losses is not None else []:
-        run.log({**row, STEP: row["epoch"]})
+    run.config.update({MODEL: found.model(), **model_facts(one.part)}, allow_val_change=True)
+    run.tags = tuple(found.model() if tag == class_name(conf) else tag for tag in run.tags or ())
+    if found.losses is not None and not losses_sent(one.part):
+        for row in found.losses.to_dict("records"):
+            run.log({**row, STEP: row["epoch"]})
+        keep_losses_sent(one.part)
     content: dict[str, Any] = {"metrics": _table(wandb, found.metrics)}
     content |= {f"figures/{path.stem}": wandb.Image(str(path)) for path in figures}
     if (drawn := draw_examples(found.examples, found.title())) is not None:

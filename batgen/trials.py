@@ -14,19 +14,23 @@ from batgen.errors import ConfigError
 Report = Callable[[int, float], bool]
 
 
+class NoTrial(ConfigError):
+    """No trial of this search can succeed: another one need not be tried."""
+
+
 def refuse_untrained(conf: Mapping[str, Any], method: str) -> None:
-    """Raise ConfigError for a model without the method that trainings minimise: it has no epochs to validate."""
+    """Raise NoTrial for a model without the method that trainings minimise: it has no epochs to validate."""
     target = str(conf["model"]["_target_"])
     if method not in signature(target).methods:
         name = target.rpartition(".")[0].rpartition(".")[2]
-        raise ConfigError(f"model={name}: it is fitted in one step, not trained, so a search has nothing to watch.")
+        raise NoTrial(f"model={name}: it is fitted in one step, not trained, so a search has nothing to watch.")
 
 
 def refuse_tested(seen: np.ndarray, tested: np.ndarray, what: str, remedy: str) -> None:
-    """Raise ConfigError where something in `tested` (N,) is in `seen` (M,), what the models of a trial learn from or are
+    """Raise NoTrial where something in `tested` (N,) is in `seen` (M,), what the models of a trial learn from or are
     judged by: one model's test is then another's training."""
     if shared := set(seen.tolist()) & set(tested.tolist()):
-        raise ConfigError(
+        raise NoTrial(
             f"A search must not look at what is tested, but {len(shared)} {what} that one model is tested on train another. "
             f"Use {remedy}."
         )

@@ -35,7 +35,7 @@ def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -
     """One store for this module, one thread, and no figures, which other tests look at."""
     monkeypatch.setenv("BATGEN_CACHE_DIR", cache)
     monkeypatch.setattr("batgen.sequence_run.draw", lambda part, folder: [folder / "none.png"])
-    monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, cache: str) -> Path:
     folder = tmp_path_factory.mktemp("run") / "source"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATGEN_CACHE_DIR", cache)
-        patch.setattr("batgen.sequence_run.cores", lambda: 1)
+        patch.setattr("batgen.processes.cores", lambda: 1)
         run(folder, *QUICK, *csv(folder.parent / "cells.csv"))
     return folder
 

@@ -25,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def quick(patch: pytest.MonkeyPatch, cache: str) -> None:
     patch.setenv("BATGEN_CACHE_DIR", cache)
-    patch.setattr("batgen.profile_run.cores", lambda: 1)
+    patch.setattr("batgen.processes.cores", lambda: 1)
     patch.setattr("batgen.profile_run.draw", lambda part, folder: [folder / "none.png"])
 
 

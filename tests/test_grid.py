@@ -147,6 +147,25 @@ def test_every_typed_combination_is_a_job_in_its_own_folder(tmp_path: Path, caps
     assert "4 of 4 jobs done" in said
 
 
+def test_wandb_is_asked_before_any_job_wherever_they_run_and_its_upload_is_said_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for variable in ("NETRC", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    folder, launcher = tmp_path / "sweep", Launcher(tmp_path / "sweep")
+    with pytest.raises(ConfigError, match=r"logger\.wandb\.mode=offline"):
+        run_grid(asked_for(folder, [*PLAIN, "logger=wandb", "logger.wandb.mode=online"], launcher, parallel=True))
+    assert launcher.asked == []
+    elsewhere = [*PLAIN, "logger=wandb", "trainer.accelerator=gpu"]  # there may be the GPU that is not here
+    run_grid(asked_for(folder, elsewhere, launcher, parallel=True))
+    assert f"wandb sync {folder}/*/wandb" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ConfigError, match="shows no GPU"):
+        run_grid(asked_for(tmp_path / "here", elsewhere, launcher))
+
+
 def test_a_killed_grid_goes_on_and_a_finished_one_has_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

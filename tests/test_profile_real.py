@@ -17,7 +17,7 @@ NASA = [*(word for word in TINY if not word.startswith(("data=", "cycles="))), "
 @pytest.fixture
 def nasa(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Measured data; no figures, which others look at."""
-    monkeypatch.setattr("batgen.profile_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
     monkeypatch.setattr("batgen.profile_run.draw", lambda part, folder: [folder / "none.png"])
     return data_dir
 

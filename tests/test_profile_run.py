@@ -54,7 +54,7 @@ def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -
 
 def quick(patch: pytest.MonkeyPatch, cache: str, drawn: bool = False) -> None:
     patch.setenv("BATGEN_CACHE_DIR", cache)
-    patch.setattr("batgen.profile_run.cores", lambda: 1)
+    patch.setattr("batgen.processes.cores", lambda: 1)
     if not drawn:
         patch.setattr("batgen.profile_run.draw", lambda part, folder: [folder / "none.png"])
 

@@ -18,7 +18,7 @@ def number(rows: list[dict[str, Any]], protocol: str, method: str, metric: str =
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batgen.pulse_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
 
 
 @pytest.mark.parametrize("battery", list(BOUNDS))

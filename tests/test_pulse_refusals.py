@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refused(words: list[str], folder: Path, message: str, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
     """`python train.py WORDS run_dir=FOLDER` up to its exit, in this process: starting one anew takes seconds each."""
     monkeypatch.setattr("sys.argv", ["train.py", *words, f"run_dir={folder}"])
-    monkeypatch.setattr("batgen.pulse_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
     with pytest.raises(SystemExit) as stopped:
         train_main()
     told = capfd.readouterr().err

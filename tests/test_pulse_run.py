@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One store for this module, and one thread: two would wait for each other over matrices this small."""
     monkeypatch.setenv("BATGEN_CACHE_DIR", cache)
-    monkeypatch.setattr("batgen.pulse_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: str, made: list[st
     folder = tmp_path_factory.mktemp("run") / "honest"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATGEN_CACHE_DIR", cache)
-        patch.setattr("batgen.pulse_run.cores", lambda: 1)
+        patch.setattr("batgen.processes.cores", lambda: 1)
         run(folder, *made, *QUICK, 'split.use=["3","7"]', "evaluation.priors=[none,slope]")
     return folder
 

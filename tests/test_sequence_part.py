@@ -20,7 +20,7 @@ SHORT = [*QUICK, "trainer.epochs=1"]
 @pytest.fixture(autouse=True)
 def quick(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, and no figures, which other tests look at."""
-    monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
     monkeypatch.setattr("batgen.sequence_run.draw", lambda part, folder: [folder / "none.png"])
 
 

@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATGEN_CACHE_DIR", cache)
-    monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
     monkeypatch.setattr("batgen.sequence_run.draw", lambda part, folder: [folder / "none.png"])
 
 

@@ -42,7 +42,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 def shared_cache(cache_dir: Path, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One store for this module, and one thread."""
     monkeypatch.setenv("BATGEN_CACHE_DIR", cache)
-    monkeypatch.setattr("batgen.sequence_run.cores", lambda: 1)
+    monkeypatch.setattr("batgen.processes.cores", lambda: 1)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: str, made: list[st
     folder = tmp_path_factory.mktemp("run") / "honest"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BATGEN_CACHE_DIR", cache)
-        patch.setattr("batgen.sequence_run.cores", lambda: 1)
+        patch.setattr("batgen.processes.cores", lambda: 1)
         run(folder, *QUICK, *made, "evaluation.explain=2")
     return folder
 

@@ -1,18 +1,24 @@
 """Runs with logger=wandb (offline) and logger=tensorboard: one W&B run a part, finished in every case, with what came out."""
 
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batgen import config, curve_run, overrides, tracking
+from batgen import config, curve_part, curve_run, overrides, tracking, tracking_wandb
 from batgen.cli import CONF
 from batgen.console import console
 from batgen.errors import BatgenError, ConfigError
 from batgen.report import examples
 from batgen.run import Result, resume_training, train
-from batgen.training.wandb_runs import open_runs
+from batgen.training.wandb_runs import PartRun, open_runs
 from batgen.training.watch import Pruned
+from tests.report.fake_pulse_run import make_pulse_part
 from tests.wandb_file import WandbFile, read_wandb
 
 #: What a run leaves, not how good it is.
@@ -63,6 +69,7 @@ def test_a_run_and_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert found.config["model"]["hidden"] == 16
     assert len(found.config["data_hash"]) == 64
     assert found.config["parameters"] > 1000
+    assert found.config["model_name"] == "rcvae"
     assert len(found.losses("train/loss")) == len(found.losses("val/crps")) == 2
     assert found.losses("trainer/global_step") == sorted(found.losses("trainer/global_step"))
     total = next(r["value"] for r in result.rows if (r["metric"], r["signal"]) == ("CRPS", "Total"))
@@ -83,42 +90,44 @@ def test_a_run_and_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(runs(tmp_path)) == 1
 
 
-def test_four_jobs_leave_four_runs_whatever_happens_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_fails_is_one_failed_run_and_the_same_run_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
-    real = curve_run.run_part
+    real = curve_part.run_part
 
     def broken(conf: dict[str, Any], *rest: Any) -> list[dict[str, Any]]:
-        if conf["seed"] == 2:
+        if conf["seed"] == 1:
             raise BatgenError("planted")
         return real(conf, *rest)
 
-    monkeypatch.setattr(curve_run, "run_part", broken)
-    for seed in range(4):
+    monkeypatch.setattr(curve_part, "run_part", broken)
+    for seed in range(2):
         folder = tmp_path / "sweep" / f"seed-{seed}"
-        if seed == 2:
+        if seed == 1:
             with pytest.raises(BatgenError, match="planted"):
                 run(folder, "model=mean_curve", *WANDB, f"seed={seed}")
         else:
             run(folder, "model=mean_curve", *WANDB, f"seed={seed}")
     found = runs(tmp_path)
-    assert [one.exit_code for one in found] == [0, 0, 1, 0]
-    assert len({one.run_id for one in found}) == 4
+    assert [one.exit_code for one in found] == [0, 1]
+    assert len({one.run_id for one in found}) == 2
     assert {one.group for one in found} == {"sweep"}
-    assert [one.config["seed"] for one in found] == [0, 1, 2, 3]
-    assert [one.name for one in found] == [f"test honest-seed{k} (seed-{k})" for k in range(4)]
-    assert ["metrics/nrows" in one.summary for one in found] == [True, True, False, True]
+    assert [one.config["seed"] for one in found] == [0, 1]
+    assert [one.name for one in found] == [f"test honest-seed{k} (seed-{k})" for k in range(2)]
+    assert ["metrics/nrows" in one.summary for one in found] == [True, False]
 
-    monkeypatch.setattr(curve_run, "run_part", real)
-    resume_training(tmp_path / "sweep" / "seed-2")
+    monkeypatch.setattr(curve_part, "run_part", real)
+    resume_training(tmp_path / "sweep" / "seed-1")
     again = runs(tmp_path)
-    assert [one.exit_code for one in again] == [0, 0, 1, 0, 0]
-    assert again[3].run_id == again[2].run_id == found[2].run_id  # the same run, begun again
-    assert len({one.run_id for one in again}) == 4
+    assert [one.exit_code for one in again] == [0, 1, 0]
+    assert again[2].run_id == again[1].run_id == found[1].run_id  # the same run, begun again
+    assert len({one.run_id for one in again}) == 2
 
 
 def test_a_stopped_run_is_finished_and_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = curve_run.run_part
+    real = curve_part.run_part
 
     def stopped(conf: dict[str, Any], folder: Path, *rest: Any) -> list[dict[str, Any]]:
         if conf["seed"] == 1:
@@ -126,13 +135,124 @@ def test_a_stopped_run_is_finished_and_keeps_what_was_done(tmp_path: Path, monke
             raise KeyboardInterrupt
         return real(conf, folder, *rest)
 
-    monkeypatch.setattr(curve_run, "run_part", stopped)
+    monkeypatch.setattr(curve_part, "run_part", stopped)
+    both = "logger=[wandb,tensorboard]"
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "a", "model=mean_curve", *WANDB, "seed=[0,1]")
+        run(tmp_path / "a", "model=mean_curve", both, WANDB[1], "seed=[0,1,2]")
     found = {one.config["seed"]: one for one in runs(tmp_path)}
     assert {seed: one.exit_code for seed, one in found.items()} == {0: 0, 1: 1}
-    assert "metrics/nrows" in found[0].summary
+    assert {"score", "metrics/nrows", "figures/overlay/path"} <= found[0].summary.keys()
     assert "metrics/nrows" not in found[1].summary
+    assert [path.name for path in (tmp_path / "a" / "tensorboard").iterdir()] == ["honest-seed0"]
+
+    monkeypatch.setattr(curve_part, "run_part", real)
+    resume_training(tmp_path / "a")
+    again = runs(tmp_path)
+    assert [one.config["seed"] for one in again].count(0) == 1  # nothing told twice
+    assert sorted(one.config["seed"] for one in again if "score" in one.summary) == [0, 1, 2]
+    assert len({one.run_id for one in again}) == 3
+    events = {path.name: len(list(path.iterdir())) for path in (tmp_path / "a" / "tensorboard").iterdir()}
+    assert events == {"honest-seed0": 1, "honest-seed1": 1, "honest-seed2": 1}
+
+
+def test_a_part_is_finished_before_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two open runs would share what W&B measures of processor and GPU."""
+    real, seen = curve_part.run_part, []
+
+    def watched(conf: dict[str, Any], folder: Path, *rest: Any) -> list[dict[str, Any]]:
+        seen.append([one.part.name for one in open_runs(folder.parent)])
+        return real(conf, folder, *rest)
+
+    monkeypatch.setattr(curve_part, "run_part", watched)
+    run(tmp_path / "a", "model=mean_curve", *WANDB, "logger.wandb.mode=disabled", "seed=[0,1]")
+    assert seen == [["honest-seed0"], ["honest-seed1"]]
+
+
+def test_what_cannot_be_published_is_said_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any) -> None:
+        raise RuntimeError("planted")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tracking_wandb, "publish_wandb", refused)
+        run(tmp_path / "a", "model=mean_curve", *WANDB)
+    assert "honest-seed0 could not be published" in capsys.readouterr().out.replace("\n", " ")
+    assert (tmp_path / "a" / "run.json").is_file()  # what was trained is there
+    resume_training(tmp_path / "a")
+    first, second = runs(tmp_path)
+    assert (first.exit_code, second.exit_code) == (1, 0)
+    assert first.run_id == second.run_id
+    assert "score" in second.summary
+
+
+def test_a_run_that_cannot_be_finished_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = overrides.compose([*SMALL, "model=mean_curve", *WANDB, "logger.wandb.mode=disabled", "run_name=test"], CONF)
+    ended = []
+
+    def finish(one: PartRun, exit_code: int) -> None:
+        ended.append(one.part.name)
+        real(one, exit_code)
+        if len(ended) == 1:
+            raise RuntimeError("W&B's own trouble")
+
+    real = tracking.finish
+    monkeypatch.setattr(tracking, "finish", finish)
+
+    def block() -> None:
+        with tracking.tracked(tmp_path, console()):
+            for seed in (0, 1):
+                tracking.begin(config.resolved(cfg, "honest", seed), tmp_path / f"honest-seed{seed}")
+            raise BatgenError("planted")
+
+    with pytest.raises(BatgenError, match="planted"):
+        block()
+    assert ended == ["honest-seed0", "honest-seed1"]
+
+
+def test_losses_are_sent_once(tmp_path: Path) -> None:
+    """Pulse models have losses that no logger has seen. A run stopped while it tells W&B of itself does not tell them twice."""
+    part = make_pulse_part(tmp_path / "honest-seed0")
+    content = json.loads((part / "metrics.json").read_text())
+    (part / "metrics.json").write_text(json.dumps({"training": {}, **content}))
+    (part / "losses.csv").write_text("member,epoch,loss\na,1,2.0\na,2,1.0\n")
+    cfg = overrides.compose([*SMALL, "model=mean_curve", *WANDB, "run_name=test"], CONF)
+    conf = config.resolved(cfg, "honest", 0)
+
+    def score(rows: list[dict[str, Any]]) -> float:
+        if len(runs(tmp_path)) == 1:
+            raise KeyboardInterrupt
+        return 0.0
+
+    for stopped in (True, False):
+        with pytest.raises(KeyboardInterrupt) if stopped else nullcontext(), tracking.tracked(tmp_path, console()):
+            tracking.publish(conf, part, [], score, console())
+    first, second = runs(tmp_path)
+    assert first.losses("train/loss") == [2.0, 1.0]
+    assert second.losses("train/loss") == []
+    assert "metrics/nrows" in second.summary
+    assert second.config["model_name"] == content["rows"][0]["model"]  # not the class that the config names
+
+
+def test_jobs_of_a_sweep_leave_complete_runs_in_one_group(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-05-01" / "12-30-45"
+    words = [
+        "data=sim", "cycles=5", "preprocessing.points=16", "evaluation.prior_samples=2", "~evaluation.baselines",
+        "model=mean_curve", "trainer=smoke", *WANDB, "seed=0,1,2,3", f"hydra.sweep.dir={folder}",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "train.py", "-m", *words], cwd=CONF.parent, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = runs(folder)
+    assert [one.config["seed"] for one in found] == [0, 1, 2, 3]
+    assert [one.exit_code for one in found] == [0, 0, 0, 0]
+    assert len({one.run_id for one in found}) == 4
+    assert {one.group for one in found} == {"2026-05-01_12-30-45"}
+    for one in found:
+        assert {"score", "test/CRPS/Total", "metrics/nrows", "figures/samples/path"} <= one.summary.keys()
+    assert "wandb sync" in done.stdout
 
 
 def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
@@ -141,7 +261,7 @@ def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
 
     def trial() -> None:
         with tracking.tracked(tmp_path, console()):
-            tracking.begin(conf, tmp_path / "honest-seed0")
+            tracking.begin(conf, tmp_path / "honest-seed0", job_type="trial")
             tracking.summarise(conf, tmp_path / "honest-seed0", {"val/crps": 0.5})
             raise Pruned(3)
 
@@ -150,6 +270,7 @@ def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
     (found,) = runs(tmp_path)
     assert found.exit_code == 0
     assert found.summary["val/crps"] == 0.5
+    assert (found.job_type, found.summary["state"]) == ("trial", "pruned")
 
 
 def test_online_without_a_key_fails_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +289,7 @@ def test_only_the_main_process_has_a_run(tmp_path: Path, monkeypatch: pytest.Mon
     conf = config.resolved(cfg, "honest", 0)
     with tracking.tracked(tmp_path, console()):
         tracking.begin(conf, tmp_path / "honest-seed0")
-        tracking.publish(conf, tmp_path / "honest-seed0", [], curve_run.score, fresh=True)
+        tracking.publish(conf, tmp_path / "honest-seed0", [], curve_run.score, console())
     assert list(tmp_path.rglob("*.wandb")) == []
 
 
@@ -186,6 +307,7 @@ def test_tensorboard_beside_wandb_shows_the_same(tmp_path: Path) -> None:
         events.Tensors(f"{name}/text_summary")[0].tensor_proto.string_val[0].decode() for name in ("config", "metrics")
     )
     assert '"hidden": 16' in config_text
+    assert all(line.startswith("    ") for line in config_text.splitlines())  # code to markdown
     assert "data_hash" in config_text
     assert f"{total:.6g}" in metrics_text
     assert list((tmp_path / "a").rglob("*.wandb")) == []

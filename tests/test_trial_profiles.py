@@ -68,6 +68,8 @@ def test_the_values_are_those_of_the_step_that_a_run_chooses(tmp_path: Path) -> 
     assert values["val/energy_score"] == chosen["val_energy_score"]
     assert values["val/energy_distance"] == chosen["val_energy_distance"]
     assert values["best_step"] == chosen["step"]
+    assert values["steps"] == 12
+    assert "epochs" not in values
     assert not list((tmp_path / "trial").rglob("*.ckpt"))
     part = profile_part.prepare(conf_of(tmp_path, *PROFILES, "trainer.choose=retrain"), tmp_path / "run")
     profile_part.train(part)
@@ -86,7 +88,7 @@ def test_only_what_may_be_chosen_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Pruned) as ended:
         tried(tmp_path, *PROFILES, report=at_once)
     assert ended.value.step == 1
-    assert [step for step, _ in told] == [1]
+    assert [step for step, _ in told] == [5], "a pruner is told steps, as the table has them"
     rows = csv_rows(tmp_path / "honest-seed0" / "health_fold0.csv")
     assert rows[-1]["step"] == 6
     assert rows[-1]["val_energy_score"] == told[0][1]

@@ -49,7 +49,7 @@ def test_the_values_are_what_a_run_says_of_its_validation_cells(tmp_path: Path) 
     words = [*QUICK, *csv(tmp_path / "cells.csv"), "evaluation.baselines={}", "evaluation.cuts=[12,9]"]
     values = tried(tmp_path / "trial", *words)
     conf, part = conf_of(tmp_path, *words), tmp_path / "run" / "honest-seed0"
-    rows_of_run = sequence_run.run_parts([conf], [part], part.parent, Console(quiet=True))
+    rows_of_run = sequence_run.run_parts([conf], [part], part.parent, Console(quiet=True), lambda done: None)
     assert values["val/crps"] == pytest.approx(sequence_run.score(rows_of_run), rel=1e-6)
     facts = json.loads((part / "metrics.json").read_text())["training"]
     best = [facts[name]["best_score"] for name in ("fold0", "fold1")]

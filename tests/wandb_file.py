@@ -18,6 +18,7 @@ class WandbFile:
     name: str = ""
     project: str = ""
     group: str = ""
+    job_type: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -44,7 +45,7 @@ def read_wandb(folder: Path) -> WandbFile:
         if kind == "run":
             run = record.run
             found.run_id, found.name, found.project = run.run_id, run.display_name, run.project
-            found.group, found.tags = run.run_group, list(run.tags)
+            found.group, found.tags, found.job_type = run.run_group, list(run.tags), run.job_type
             found.config |= {item.key: json.loads(item.value_json) for item in run.config.update}
         elif kind == "config":
             found.config |= {item.key: json.loads(item.value_json) for item in record.config.update}

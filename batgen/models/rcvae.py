@@ -27,7 +27,9 @@ class RCVAE(nn.Module):
     - decoder_1: concat(z, V) -> hidden (eq. 12); decoder_2 .. decoder_<layers - 1>: hidden -> hidden; each with the
       activation; decoder_<layers>: hidden -> x, linear (eq. 13).
 
-    A removed layer is skipped, so only square ones can go: all but encoder_1 and decoder_<layers>, and decoder_1 where
+    A removed layer is skipped, its weights drawn all the same: the others begin as in the whole network of the same seed.
+    (Whichever square layer of a side is gone, what is left has one and the same shape: the rows of the paper's ablation
+    differ by their random beginnings.) Only square ones can go: all but encoder_1 and decoder_<layers>, and decoder_1 where
     latent + embedding = hidden (39 + 473 = 512 by default, which is why the paper could remove it).
     `remove="embedding"` leaves no label vector V; the paper does not say what the network gets instead: nothing
     (`no_embedding="none"`), the label's index scaled to 0..1 ("index"), or EOL and ECL scaled to 0..1 ("raw").
@@ -42,8 +44,11 @@ class RCVAE(nn.Module):
 
     ACCEPTS = ("curves",)
     REQUIRES = ("eol", "ecl")
+    #: What trains many of them in one step.
+    STACK = "batgen.models.rcvae_stack.RCVAEStack"
 
     labels: Tensor
+    beta: float | Tensor
 
     def __init__(
         self,
@@ -94,9 +99,10 @@ class RCVAE(nn.Module):
         def numbered(side: str, sizes: list[int], last_is_linear: bool) -> nn.ModuleDict:
             stack = nn.ModuleDict()
             for i in range(1, layers + 1):
+                follows = None if last_is_linear and i == layers else activation
+                drawn = linear(sizes[i - 1], sizes[i], follows)
                 if f"{side}_{i}" != remove:
-                    follows = None if last_is_linear and i == layers else activation
-                    stack[f"{side}_{i}"] = linear(sizes[i - 1], sizes[i], follows)
+                    stack[f"{side}_{i}"] = drawn
             return stack
 
         self.activation = activation_layer(activation)
@@ -125,40 +131,68 @@ class RCVAE(nn.Module):
         """(B,) row of the label table that stands for each cond (B, C): eq. 14."""
         return nearest_label(cond[:, self.label_columns], self.labels, self.label_weight)
 
-    def label_vector(self, cond: Tensor) -> Tensor:
-        """(B, D) what the networks are told of the label: V(y) of eq. 5, or what `no_embedding` says."""
+    def placed(self, cond: Tensor) -> Tensor:
+        """(B,) row of the embedding for each cond (B, C), or (B, D) what `no_embedding` says: all but what is trained."""
         if self.no_embedding == "none":
             return cond.new_empty(len(cond), 0)
         if self.no_embedding == "raw":
             low, high = self.labels.amin(0), self.labels.amax(0)
             return (cond[:, self.label_columns] - low) / (high - low).clamp_min(1e-6)
         index = self.label_index(cond)
-        if self.embedding is None:
+        if self.no_embedding == "index":
             return index[:, None].to(cond.dtype) / max(1, len(self.labels) - 1)
-        return self.embedding[index]
+        return index
+
+    def told(self, placed: Tensor) -> Tensor:
+        """(B, D) what the networks are told of labels: V(y) of eq. 5, or what `no_embedding` says."""
+        return placed if self.embedding is None else self.embedding[placed]
+
+    def label_vector(self, cond: Tensor) -> Tensor:
+        """(B, D) what the networks are told of the labels that stand for cond (B, C)."""
+        return self.told(self.placed(cond))
+
+    def through(self, layer: nn.Module, h: Tensor) -> Tensor:
+        """One numbered layer and the activation behind it."""
+        found: Tensor = self.activation(layer(h))
+        return found
 
     def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2, each (B, latent), from x (B, *x_shape) and label vectors (B, D)."""
-        h = torch.cat([vector, x.flatten(1)], dim=1)
+        h = torch.cat([vector, x.flatten(-len(self.shape.x_shape))], -1)
         for layer in self.encoder.values():
-            h = self.activation(layer(h))
+            h = self.through(layer, h)
         return self.head_mean(h), self.head_log_variance(h).clamp(-20.0, 20.0)
 
     def decode(self, z: Tensor, vector: Tensor) -> Tensor:
         """(B, *x_shape) from z (B, latent) and label vectors (B, D)."""
-        h = torch.cat([z, vector], dim=1)
+        h = torch.cat([z, vector], -1)
         *inner, last = self.decoder.values()
         for layer in inner:
-            h = self.activation(layer(h))
+            h = self.through(layer, h)
         return last(h).unflatten(-1, self.shape.x_shape)
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss` as `loss_reading` says, and its parts: `mse` per element, `kl` in nats summed over the latent."""
+    def draw_noise(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+        """(B, latent): what one step of training draws for these rows, from the global generator or this one."""
+        return torch.randn(len(batch.x), self.latent, generator=generator, device=batch.x.device)
+
+    def loss(self, batch: Batch, noise: Tensor | None = None) -> dict[str, Tensor]:
+        """`loss` as `loss_reading` says, and its parts: `mse` per element, `kl` in nats summed over the latent.
+
+        noise: of `draw_noise`, drawn here where none is given.
+        """
+        noise = self.draw_noise(batch) if noise is None else noise
         vector = self.label_vector(batch.cond)
-        mean, log_variance = self.encode(batch.x, vector)
-        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        error = (batch.x - self.decode(z, vector)).square().flatten(1)
-        return vae_loss(error, mean, log_variance, self.loss_reading, self.beta)
+        rows = self.row_losses(batch.x, vector, self.encode(batch.x, vector), noise)
+        return {name: value.mean() for name, value in rows.items()}
+
+    def row_losses(
+        self, x: Tensor, vector: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor
+    ) -> dict[str, Tensor]:
+        """The same for each row, (B,): from x (B, *x_shape), label vectors (B, D), what `encode` makes of them, and noise."""
+        mean, log_variance = posterior
+        z = mean + noise * (0.5 * log_variance).exp()
+        error = (x - self.decode(z, vector)).square().flatten(-len(self.shape.x_shape))
+        return vae_losses(error, mean, log_variance, self.loss_reading, self.beta)
 
     def posterior(self, x: Tensor, cond: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2 of q(z | x, y), each (B, latent)."""
@@ -192,12 +226,15 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
 
 
-def vae_loss(error: Tensor, mean: Tensor, log_variance: Tensor, reading: LossReading, beta: float) -> dict[str, Tensor]:
-    """Eq. 17 in one of its readings, from squared errors (B, P) and the posterior (B, J); see `RCVAE`."""
+def vae_losses(
+    error: Tensor, mean: Tensor, log_variance: Tensor, reading: LossReading, beta: float | Tensor
+) -> dict[str, Tensor]:
+    """Eq. 17 in one of its readings, (B,), from squared errors (B, P) and the posterior (B, J); see `RCVAE`."""
     kl = gaussian_kl(mean, log_variance)
-    fit = error.sum(1) if reading == "sum_sum" else error.mean(1)
-    penalty = kl.mean(1) if reading == "mean_mean" else kl.sum(1)
-    return {"loss": (fit + beta * penalty).mean(), "mse": error.mean(), "kl": kl.sum(1).mean()}
+    total, mean_error = kl.sum(-1), error.mean(-1)
+    fit = error.sum(-1) if reading == "sum_sum" else mean_error
+    penalty = kl.mean(-1) if reading == "mean_mean" else total
+    return {"loss": fit + beta * penalty, "mse": mean_error, "kl": total}
 
 
 def choose_latent(z: LatentChoice, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:

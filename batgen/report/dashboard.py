@@ -7,11 +7,15 @@ collected sweep.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-#: What a run is grouped by: the class of its model.
-MODEL = "model._target_"
+from batgen.report.headline import CHOICES
+
+#: What a run is grouped by: its model as tables name it. One class may be several models.
+MODEL = "model_name"
+#: What adversarial trainings and folds are drawn over. The number of a log entry ("Step") jumps where a run was gone on with.
+STEP = "trainer/global_step"
 #: Keys of each epoch, and what they are.
 EPOCHS = {
     "train/loss": "Training loss",
@@ -24,18 +28,12 @@ STEPS = {
     "train/critic_loss": "Critic loss",
     "train/generator_loss": "Generator loss",
     "val/energy_score": "Energy score on validation rows",
+    "search/val/energy_score": "Energy score on validation rows, search for the step",
 }
 #: Losses of parts that train several models: of folds and of stages.
 PARTS_OF_RUNS = r"^.+/(train|val)/(loss|crps|mae|critic_loss|energy_score)$"
-#: Main numbers on test rows: curves, pulse tests, profiles, cycle sequences. Lower is better.
-HEADLINES = {
-    "test/CRPS/Total": "Curves: CRPS",
-    "test/MAE/Total": "Curves: MAE",
-    "test/RMSE/Total": "Curves: RMSE",
-    "test/MAPE/SOH": "Pulse tests: MAPE of SOH [%]",
-    "test/energy_score/profile": "Profiles: energy score",
-    "test/CRPS/discharge_capacity_%": "Forecasts: CRPS of capacity [% of nominal]",
-}
+#: Main numbers on test rows, those that every table of runs knows a run by. Lower is better.
+HEADLINES = {f"test/{choice.key}": f"{choice.family}: {choice.title}" for choice in CHOICES if choice.key}
 #: The table of all metric rows, the baselines' included, the table of generated curves, and their plot.
 METRICS, SAMPLES, SAMPLES_PLOT = "metrics", "samples", "figures/samples"
 
@@ -58,13 +56,22 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """An ablation of the project: the kind of data of its model ("curves"), and the config keys that it varies."""
+
+    name: str
+    family: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Contents:
-    """What a dashboard shows beside the panels that all have. group: of one sweep only; ablations: name -> the config keys it
-    varies; heatmaps: keys of the images that a collected sweep was published under."""
+    """What a dashboard shows beside the panels that all have. group: of one sweep only; heatmaps: keys of the images that a
+    collected sweep was published under."""
 
     group: str | None = None
     searches: Sequence[Search] = ()
-    ablations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ablations: Sequence[Ablation] = ()
     heatmaps: Sequence[str] = ()
 
 
@@ -119,8 +126,8 @@ def _training() -> list[Any]:
     }  # fmt: skip
     return [
         *(wr.LinePlot(title=title, x=wr.Metric("epoch"), y=[key], **by_model) for key, title in EPOCHS.items()),
-        *(wr.LinePlot(title=title, x="Step", y=[key], **by_model) for key, title in STEPS.items()),
-        wr.LinePlot(title="Folds and stages", x="Step", metric_regex=PARTS_OF_RUNS, max_runs_to_show=100),
+        *(wr.LinePlot(title=title, x=wr.Metric(STEP), y=[key], **by_model) for key, title in STEPS.items()),
+        wr.LinePlot(title="Folds and stages", x=wr.Metric(STEP), metric_regex=PARTS_OF_RUNS, max_runs_to_show=100),
     ]
 
 
@@ -129,7 +136,7 @@ def _metrics() -> list[Any]:
 
     return [
         wr.WeavePanelSummaryTable(table_name=METRICS),
-        *(_bars(f"{title}, by model", [key], MODEL) for key, title in HEADLINES.items()),
+        *(_bars(f"{title}, by model", key, MODEL) for key, title in HEADLINES.items()),
         wr.RunComparer(diff_only="split"),
     ]
 
@@ -137,8 +144,14 @@ def _metrics() -> list[Any]:
 def _ablations(contents: Contents) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    keys = list(dict.fromkeys(key for varied in contents.ablations.values() for key in varied))
-    bars = [_bars(f"Main numbers by {key}", list(HEADLINES), key) for key in keys]
+    varied = dict.fromkeys((key, ablation.family) for ablation in contents.ablations for key in ablation.keys)
+    main = {choice.key: choice for choice in CHOICES if choice.key}
+    bars = [
+        _bars(f"{choice.title} by {key}", f"test/{number}", key)
+        for key, family in varied
+        for number, choice in main.items()
+        if choice.family == family
+    ]
     if contents.heatmaps:
         return [wr.MediaBrowser(title="Heatmaps", media_keys=list(contents.heatmaps), num_columns=1), *bars]
     how = (
@@ -173,10 +186,10 @@ def _samples() -> list[Any]:
     ]
 
 
-def _bars(title: str, metrics: list[str], by: str) -> Any:
+def _bars(title: str, metric: str, by: str) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     return wr.BarPlot(
-        title=title, metrics=[wr.SummaryMetric(key) for key in metrics], groupby=wr.Config(by),
+        title=title, metrics=[wr.SummaryMetric(metric)], groupby=wr.Config(by),
         groupby_aggfunc="mean", groupby_rangefunc="minmax", max_runs_to_show=500, max_bars_to_show=50,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The one number that a run is known by, for each protocol: chosen by what its rows hold. Reads metrics.json rows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -9,15 +9,38 @@ from typing import Any
 from batgen.report.labels import small_unit
 
 Row = Mapping[str, Any]
-#: (title, what a row must say, protocol it is for or None), in order: the first with rows is taken.
-_CHOICES: tuple[tuple[str, dict[str, Any], str | None], ...] = (
-    ("Total MAE", {"metric": "MAE", "signal": "Total", "mode": "reconstruction"}, "paper"),
-    ("Total CRPS", {"metric": "CRPS", "signal": "Total", "mode": "prior"}, None),
-    ("MAPE of SOH", {"metric": "MAPE", "signal": "SOH", "method": "average", "calibration": "none"}, None),
-    ("energy score", {"metric": "energy_score", "signal": "profile"}, None),
-    ("CRPS", {"metric": "CRPS", "method": "model", "horizon": "all", "unit": "%"}, None),
-    ("CRPS", {"metric": "CRPS", "method": "model", "horizon": "all"}, None),
-)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number that runs may be known by. family: kind of data; says: what a row must say; protocol: the only one it is for;
+    signal: of the rows, where `says` leaves it open and it is known beforehand."""
+
+    family: str
+    title: str
+    says: Mapping[str, Any]
+    protocol: str | None = None
+    signal: str = ""
+
+    @property
+    def key(self) -> str:
+        """ "CRPS/Total", "" where the signal is not known beforehand."""
+        signal = self.says.get("signal") or self.signal
+        return f"{self.says['metric']}/{signal}" if signal else ""
+
+
+#: In order: the first with rows is taken.
+CHOICES = (
+    Choice("curves", "Total MAE", {"metric": "MAE", "signal": "Total", "mode": "reconstruction"}, "paper"),
+    Choice("curves", "Total CRPS", {"metric": "CRPS", "signal": "Total", "mode": "prior"}),
+    Choice("pulses", "MAPE of SOH", {"metric": "MAPE", "signal": "SOH", "method": "average", "calibration": "none"}),
+    Choice("profiles", "energy score", {"metric": "energy_score", "signal": "profile"}),
+    Choice(
+        "sequences", "CRPS", {"metric": "CRPS", "method": "model", "horizon": "all", "unit": "%"},
+        signal="discharge_capacity_%",
+    ),
+    Choice("sequences", "CRPS", {"metric": "CRPS", "method": "model", "horizon": "all"}),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,17 +63,31 @@ class Headline:
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
     """One for each protocol of a run that has the rows for it, in order of appearance; of the test rows, never of val."""
-    mine = [r for r in rows if r.get("role") == "model" and r.get("test_set") != "val" and r["value"] is not None]
+    mine = tested(rows)
     found = []
     for protocol in dict.fromkeys(str(r["protocol"]) for r in mine):
-        for title, says, only in _CHOICES:
-            picked = [
-                r for r in mine if r["protocol"] == protocol and all(r.get(key) == value for key, value in says.items())
-            ]
-            if picked and only in (None, protocol):
-                found.append(_headline(protocol, title, picked))
-                break
+        choice, picked = pick([r for r in mine if r["protocol"] == protocol])
+        if choice is not None:
+            found.append(_headline(protocol, choice.title, picked))
     return found
+
+
+def tested(rows: Iterable[Row]) -> list[Row]:
+    """The model's own rows on test data that have a value."""
+    return [r for r in rows if r.get("role") == "model" and r.get("test_set") != "val" and r["value"] is not None]
+
+
+def pick(rows: Sequence[Row]) -> tuple[Choice | None, list[Row]]:
+    """What the `tested` rows of one protocol are known by, and those of them that say it; None where there are none."""
+    for choice in CHOICES:
+        picked = [
+            r
+            for r in rows
+            if choice.protocol in (None, r["protocol"]) and all(r.get(k) == v for k, v in choice.says.items())
+        ]
+        if picked:
+            return choice, picked
+    return None, []
 
 
 def _headline(protocol: str, title: str, rows: Sequence[Row]) -> Headline:

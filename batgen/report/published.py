@@ -5,12 +5,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from batgen.errors import DataError
 from batgen.report.examples import Example, read_examples
+from batgen.report.headline import pick, tested
 
 #: Columns of `Published.metrics`; what else a row says of its setting is joined in `setting`.
 COLUMNS = (
@@ -19,6 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 _SETTING = ("test_set", "cut", "horizon", "mode", "case", "battery", "calibration", "prior")
 #: A main number is that of the first of these in the file, and the mean over what they leave open: cases, batteries, cuts.
+#: Before the first comes what the headline says of method, calibration and horizon; the headline itself is `pick`ed.
 _FIRST = ("mode", "method", "test_set", "calibration", "prior", "horizon")
 
 
@@ -37,11 +40,15 @@ class Published:
     examples: list[Example] = field(default_factory=list)
     losses: pd.DataFrame | None = None
 
+    def model(self) -> str:
+        """The model as tables name it: "hybrid", "cross_attention_cvae (film)"."""
+        return str(self.metrics.loc[self.metrics["role"] == "model", "model"].iloc[0])
+
     def title(self) -> str:
         """ "rcvae on mit, honest protocol, seed 0"."""
         own = self.metrics[self.metrics["role"] == "model"]
-        model, data, protocol, seed = own[["model", "data", "protocol", "seed"]].iloc[0]
-        return f"{model} on {data}, {protocol} protocol, seed {seed}"
+        data, protocol, seed = own[["data", "protocol", "seed"]].iloc[0]
+        return f"{self.model()} on {data}, {protocol} protocol, seed {seed}"
 
     def markdown(self) -> str:
         """The metric rows as a markdown table, the model's first."""
@@ -82,15 +89,22 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _main(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    mine = tested(rows)
+    choice, picked = pick(mine)
+    says = {key: choice.says[key] for key in ("method", "calibration", "horizon") if choice and key in choice.says}
     first: dict[str, tuple[Any, ...]] = {}
     values: dict[str, list[float]] = {}
-    for row in rows:
-        if row["role"] != "model" or row.get("test_set") == "val" or row["value"] is None:
-            continue
-        name, where = f"{row['metric']}/{row['signal']}", tuple(row.get(key) for key in _FIRST)
+    for row in sorted(mine, key=lambda r: any(r.get(key) != value for key, value in says.items())):
+        name, where = _name(row), tuple(row.get(key) for key in _FIRST)
         if first.setdefault(name, where) == where:
             values.setdefault(name, []).append(float(row["value"]))
-    return {name: sum(found) / len(found) for name, found in values.items()}
+    for name in {_name(row) for row in picked}:  # over all its settings: the same number as in every table of runs
+        values[name] = [float(row["value"]) for row in picked if _name(row) == name]
+    return {name: fmean(found) for name, found in values.items()}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['metric']}/{row['signal']}"
 
 
 def _training(facts: Mapping[str, Any]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The end of a search: its files are written and the best configuration is trained again and tested, by one process."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from batgen import tracking
 from batgen.best import override_word
 from batgen.config import same_run
 from batgen.files import write_json
 from batgen.job import FINAL, LOG
+from batgen.search.settings import SearchSettings
 from batgen.search.standing import Best, best_of
 from batgen.search.words import best_table, command, number, short
 
@@ -85,9 +88,15 @@ def _finish(search: "Search", out: Console) -> float | None:
     for path in paths:
         out.print(short(path), markup=False)
     own = [w for w in search.typed if not w.lstrip("+~").startswith("search")]
-    out.print(f"use it: {command(f'best={short(paths[0])}', *own, *_own_words(search))}", markup=False)
+    out.print(
+        f"use it: {command(f'best={short(paths[0])}', *own, *own_words(search.settings, search.typed))}", markup=False
+    )
     if search.settings.retrain:
         _train_final(search, best, out)
+    where = shlex.quote(short(folder))
+    runs = [f"{where}/trials/*/wandb", *([f"{where}/{FINAL}*/wandb"] if search.settings.retrain else [])]
+    if said := tracking.upload(search.multirun.cfg, *runs):
+        out.print(said, markup=False)
     return best.values[0]
 
 
@@ -97,7 +106,7 @@ def _train_final(search: "Search", best: Best, out: Console) -> None:
     if _trained(folder):
         out.print(f"final run: done before, in {short(folder)}", markup=False)
         return
-    how = " ".join(_own_words(search)) or "as it was"
+    how = " ".join(own_words(search.settings, search.typed)) or "as it was"
     beside = f"; what it says goes to {short(folder / LOG)}" if search.multirun.parallel else ""
     out.print(f"final run: trial {best.number} again, {how}, then its test{beside}", markup=False)
     (_, error) = search.multirun.start([search.multirun.placed(job, folder.name)], search.total)[0]
@@ -108,7 +117,7 @@ def _train_final(search: "Search", best: Best, out: Console) -> None:
 def _final(search: "Search", best: Best) -> tuple[Path, list[str]]:
     """The folder of the final run and its overrides: final, or final-2 ... where another run's is there."""
     values = [override_word(key, value) for key, value in best.params.items()]
-    job = [*search.typed, *values, *_own_words(search), f"search.trial={FINAL}"]
+    job = [*search.typed, *values, *own_words(search.settings, search.typed), f"search.trial={FINAL}"]
     cfg, _ = search.multirun.compose(search.multirun.placed(job, FINAL))
     place, names = search.multirun.folder / FINAL, 1
     while (place / "config.yaml").is_file():
@@ -120,10 +129,10 @@ def _final(search: "Search", best: Best) -> tuple[Path, list[str]]:
     return place, job
 
 
-def _own_words(search: "Search") -> list[str]:
+def own_words(settings: SearchSettings, typed: Sequence[str]) -> list[str]:
     """`search.final`, less what is typed otherwise."""
-    typed = {word.lstrip("+~").split("=")[0] for word in search.typed}
-    return [str(word) for word in search.settings.final if str(word).lstrip("+~").split("=")[0] not in typed]
+    given = {word.lstrip("+~").split("=")[0] for word in typed}
+    return [str(word) for word in settings.final if str(word).lstrip("+~").split("=")[0] not in given]
 
 
 def _trained(folder: Path) -> bool:

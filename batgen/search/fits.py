@@ -93,11 +93,31 @@ def grid_size(space: Sequence[Parameter]) -> int:
 
 def check_one_device(trainer: Mapping[str, Any]) -> None:
     """Refuse a trainer of several processes: each of them would start the search again. Raises ConfigError."""
-    if trainer.get("devices", 1) not in (1, "1") or "ddp" in str(trainer.get("strategy", "")):
+    several = [key for key in ("devices", "num_nodes") if trainer.get(key, 1) not in (1, "1")]
+    if several or "ddp" in str(trainer.get("strategy", "")):
         raise ConfigError(
-            "trainer.devices: a search trains each trial on one device. Use trainer.devices=1 trainer.strategy=auto; to use "
-            "several, start the same command once for each of them."
+            f"trainer.{several[0] if several else 'strategy'}: a search trains each trial on one device. Use "
+            f"{' '.join(f'trainer.{key}=1' for key in several)}{' ' if several else ''}trainer.strategy=auto; to use several, "
+            "start the same command once for each of them."
         )
+
+
+def check_one_cut(cfg: DictConfig, final: DictConfig, space: Sequence[Parameter]) -> None:
+    """Refuse what would let a trial learn from rows that the final run is tested on: splits cut by several seeds.
+
+    cfg: of the trials, which use the first seed; final: of the run at the end. Raises ConfigError.
+    """
+    own = cfg.split.get("seed", 0)  # a split without a seed is the same for all
+    of_final = final.split.get("seed", 0)
+    searched = {p.key for p in space}
+    cuts = {*(seeds(cfg) if own is None else [own]), *(seeds(final) if of_final is None else [of_final])}
+    if len(cuts) > 1 or ("seed" in searched and own is None):
+        raise ConfigError(
+            "seed: trials and the final run of this search have several seeds, and each would cut the data anew: what is "
+            f"tested for one is learnt from for another. Cut them once for all with split.seed={seeds(cfg)[0]}."
+        )
+    if cut := sorted(searched & {"protocol", "split.seed"}):
+        raise ConfigError(f"search.space.{cut[0]}: trials of a search share one test set. Take it out of the space.")
 
 
 def check_multirun(settings: SearchSettings, cfg: DictConfig, typed: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from batgen.job import LOG
 from batgen.search.settings import SearchSettings, read_settings
 from batgen.search.storage import open_storage, storage_errors
 from batgen.search.study import choose_pruner
+from batgen.trials import NoTrial
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
 def run_trial(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Train trial `cfg.search.trial` in `folder` (SEARCH/trials/0007); what is said, warnings too, goes to log.txt there.
 
-    Returns {"state": "complete" or "pruned", "values": {name: float}, "epochs": int, "seconds": float}: plain, to travel
-    between processes. Raises BatgenError where the trial cannot be run.
+    Returns {"state": "complete" or "pruned", "values": {name: float}, "epochs" or "steps": int, "seconds": float}: plain, to
+    travel between processes. Raises BatgenError where the trial cannot be run.
     """
     from batgen.training.watch import Pruned
 
-    settings, started = read_settings(cfg), time.monotonic()
+    settings, unit, started = read_settings(cfg), run.trial_unit(cfg), time.monotonic()
     cfg.search = cfg.ablation = None  # they say why it is run, not what it is
     above = folder.parent.parent  # the search's folder
     with speaking_to(folder / LOG), _written_to(folder / LOG), storage_errors(settings.storage, above):
         trial = _rejoin(settings, above)
-        epochs = 0
+        done = 0
 
         def report(step: int, value: float) -> bool:
-            nonlocal epochs
-            epochs = step + 1
+            nonlocal done
+            done = step + 1
             if len(settings.objectives) > 1 or settings.pruner == "none":
                 return False
             trial.report(value, step)
@@ -48,8 +49,8 @@ def run_trial(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         try:
             values = run.trial(cfg, folder, report)
         except Pruned:
-            console().print(f"pruned after epoch {epochs}")
-            return {"state": "pruned", "values": {}, "epochs": epochs, "seconds": time.monotonic() - started}
+            console().print(f"pruned after {unit[:-1]} {done}")
+            return {"state": "pruned", "values": {}, unit: done, "seconds": time.monotonic() - started}
         except BatgenError as error:
             console().print(str(error), markup=False)
             raise
@@ -57,17 +58,15 @@ def run_trial(cfg: DictConfig, folder: Path) -> dict[str, Any]:
             console().print(traceback.format_exc(), markup=False)
             raise
     numbers = {str(k): float(v) for k, v in values.items() if isinstance(v, int | float)}
-    epochs = int(numbers.get("epochs", epochs))
-    return {"state": "complete", "values": numbers, "epochs": epochs, "seconds": time.monotonic() - started}
+    done = int(numbers.get(unit, done))
+    return {"state": "complete", "values": numbers, unit: done, "seconds": time.monotonic() - started}
 
 
 def objective_values(settings: SearchSettings, values: dict[str, float]) -> list[float]:
-    """What a complete trial is told with. Raises ConfigError for an objective that is not measured or no number."""
+    """What a complete trial is told with. Raises NoTrial for an objective that is not measured, ConfigError for no number."""
     if missing := [name for name in settings.objectives if name not in values]:
         known = ", ".join(name for name in values if name.startswith("val/"))
-        raise NotMeasured(
-            f"search.objectives: {missing[0]} is not measured by this model's trials. They measure: {known}."
-        )
+        raise NoTrial(f"search.objectives: {missing[0]} is not measured by this model's trials. They measure: {known}.")
     for name in settings.objectives:
         if not math.isfinite(values[name]):
             raise ConfigError(f"{name} is {values[name]}: the training did not converge to numbers.")
@@ -79,10 +78,6 @@ def _written_to(path: Path) -> Iterator[None]:
     """Standard output and error go to the end of `path`: in the terminal a search has one line a trial."""
     with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
         yield
-
-
-class NotMeasured(ConfigError):
-    """No trial of this search can succeed."""
 
 
 def _rejoin(settings: SearchSettings, folder: Path) -> "Trial":

@@ -85,6 +85,7 @@ def _row(t: FrozenTrial) -> dict[str, Any]:
         "params": dict(t.params),
         "seconds": t.user_attrs.get("seconds"),
         "epochs": t.user_attrs.get("epochs"),
+        "steps": t.user_attrs.get("steps"),
         "error": t.user_attrs.get(ERROR),
         "repeats": t.user_attrs.get(REPEATS),
     }
@@ -103,11 +104,11 @@ def _importance(study: "Study") -> dict[str, float] | None:
 
 
 def _write_csv(path: Path, content: Mapping[str, Any]) -> None:
-    keys = list(content["space"])
+    keys, told = list(content["space"]), ("seconds", "epochs", "steps", "error")
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["number", "state", *content["objectives"], *keys, "seconds", "epochs", "error"])
+        writer.writerow(["number", "state", *content["objectives"], *keys, *told])
         for t in content["trials"]:
             values = t["values"] or [None] * len(content["objectives"])
             params = [t["params"].get(key) for key in keys]
-            writer.writerow([t["number"], t["state"], *values, *params, t["seconds"], t["epochs"], t["error"]])
+            writer.writerow([t["number"], t["state"], *values, *params, *(t[key] for key in told)])

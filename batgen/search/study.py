@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.storages import BaseStorage
 
-#: Root keys that may differ when a search goes on.
-_FREE = ("search", "ablation", "run_dir", "run_name", "resume", "best")
+#: Keys that may differ when a search goes on: why and where a trial is trained, and who is told.
+_FREE = ("search", "ablation", "run_dir", "run_name", "resume", "best", "logger", "callbacks", "device")
+_FREE_OF_TRAINER = (
+    "accelerator", "devices", "num_nodes", "strategy", "precision", "compile", "resident", "save_every_s", "at_once",
+)  # fmt: skip
 _SHOWN = 3
 
 
@@ -61,10 +64,11 @@ def open_study(
 def identity(settings: SearchSettings, space: Sequence[Parameter], cfg: DictConfig) -> dict[str, Any]:
     """What makes a search this one: the space, the objectives, their directions, and the config beneath the parameters.
 
-    Sampler, pruner, number of trials, jobs and failures, and what the final run does, are no part of it.
+    Sampler, pruner, number of trials, jobs and failures, what the final run does, loggers and the machine are no part of it.
     """
     plain = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(plain, dict)
+    plain["trainer"] = without(plain["trainer"], *_FREE_OF_TRAINER)
     beneath = dict(_flat(without({str(k): v for k, v in plain.items()}, *_FREE), ""))
     return {
         "space": {p.key: p.text() for p in space},

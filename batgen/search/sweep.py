@@ -4,21 +4,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import DictConfig
 from rich.console import Console
 
-from batgen import config
+from batgen import config, run
 from batgen.best import override_word
 from batgen.console import console
 from batgen.errors import BatgenError, ConfigError
+from batgen.job import FINAL
 from batgen.multirun import Multirun, Outcome
 from batgen.search import storage, words
-from batgen.search.finish import finish, finished_before, write_plan
-from batgen.search.fits import check_multirun, check_sampler, check_space, grid_size
-from batgen.search.job import NotMeasured, objective_values
+from batgen.search.finish import finish, finished_before, own_words, write_plan
+from batgen.search.fits import check_multirun, check_one_cut, check_sampler, check_space, grid_size
+from batgen.search.job import objective_values
 from batgen.search.owners import Owner, alive, heartbeat, me, owner_of
 from batgen.search.settings import SearchSettings, read_settings
 from batgen.search.space import Parameter, parse_space
 from batgen.search.standing import best_of, best_words
+from batgen.trials import NoTrial
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -49,6 +52,10 @@ def run_search(multirun: Multirun) -> Any:
     check_space(space, multirun.cfg, multirun.typed)
     check_sampler(settings, space)
     check_multirun(settings, multirun.cfg, multirun.typed)
+    final = _final_config(settings, multirun)
+    check_one_cut(multirun.cfg, final, space)
+    run.check_trials(multirun.cfg, elsewhere=multirun.parallel)
+    run.check(final, elsewhere=multirun.parallel)
     out = console()
     with storage.storage_errors(settings.storage, multirun.folder):
         search = _open(settings, space, multirun)
@@ -58,6 +65,13 @@ def run_search(multirun: Multirun) -> Any:
             again = words.same_command(settings.storage, storage.masked(settings.storage))
             out.print(f"\nStopped. What is finished is kept. Go on with: {again}", markup=False)
             raise
+
+
+def _final_config(settings: SearchSettings, multirun: Multirun) -> DictConfig:
+    """The config of the run at the end, but for the values that are found: what is wrong with it shows before the trials."""
+    cfg, _ = multirun.compose([*multirun.typed, *own_words(settings, multirun.typed), f"search.trial={FINAL}"])
+    config.validate(cfg)
+    return cfg
 
 
 def _open(settings: SearchSettings, space: tuple[Parameter, ...], multirun: Multirun) -> Search:
@@ -155,18 +169,19 @@ def _tell(search: Search, trial: "Trial", values: dict[str, Any], outcome: Outco
     except Exception as problem:
         reason = str(problem) if isinstance(problem, BatgenError) else f"{type(problem).__name__}: {problem}"
         fail(search.study, trial.number, reason)
-        if isinstance(problem, NotMeasured):
+        if isinstance(problem, NoTrial):
             raise
         board.say(f"trial {trial.number}: failed: {reason.splitlines()[0]}  ({words.short_values(values)})")
         return reason
-    for key in ("seconds", "epochs"):
+    unit = "steps" if "steps" in result else "epochs"
+    for key in ("seconds", unit):
         trial.set_user_attr(key, result[key])
     state = TrialState.PRUNED if told is None else TrialState.COMPLETE
     search.study.tell(trial.number, told, state=state)
     measured = ", ".join(
         f"{n} {words.number(v)}" for n, v in zip(search.settings.objectives, told or [], strict=bool(told))
     )
-    what = measured or f"pruned after epoch {result['epochs']}"
+    what = measured or f"pruned after {unit[:-1]} {result[unit]}"
     board.say(f"trial {trial.number}: {what}, {result['seconds']:.1f} s  ({words.short_values(values)})")
     return None
 

@@ -4,6 +4,7 @@ import copy
 import csv
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +73,26 @@ class EpochTable(Callback):
             self.write()
 
     def write(self) -> None:
-        if not main_process():
-            return
-        names = list(dict.fromkeys(k for row in self.rows for k in row))
-        temporary = self.path.with_suffix(".csv.tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(temporary, self.path)
-        self._written = time.monotonic()
+        if main_process():
+            write_table(self.path, self.rows)
+            self._written = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": copy.deepcopy(self.rows)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows = copy.deepcopy(state["rows"])
+
+
+def write_table(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """One row an epoch, its columns in the order in which they first came."""
+    names = list(dict.fromkeys(k for row in rows for k in row))
+    temporary = path.with_suffix(".csv.tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
 
 
 class LastCheckpoint(Callback):

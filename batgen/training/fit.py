@@ -19,8 +19,9 @@ from batgen.models.base import Batch
 from batgen.processes import main_process
 from batgen.training.callbacks import BestWeights, EpochBar, EpochTable, LastCheckpoint
 from batgen.training.datamodule import CurveData
+from batgen.training.loggers import of_stage
 from batgen.training.module import GenerativeModule, OptimiserOf
-from batgen.training.settings import Training
+from batgen.training.settings import LEAK, Training
 
 Rows = dict[str, Batch]
 
@@ -59,7 +60,7 @@ def fit(
         return _stage(job, "train", settings, rows["train"], rows["val"])
     if settings.early_stopping == "literal":
         model, facts = _stage(job, "train", settings, merged, rows["val"])
-        return model, {**facts, "leak": "early stopping watched rows that were trained on (Algorithm 2, literally)"}
+        return model, {**facts, "leak": LEAK}
     done = folder / "stage1.json"
     if done.is_file():
         first = json.loads(done.read_text())
@@ -87,7 +88,7 @@ def _stage(job: _Job, name: str, settings: Training, train: Batch, val: Batch) -
     ]
     data = CurveData(train, val, settings.batch_size, job.seed, settings.resident)
     module = GenerativeModule(model, job.optimiser_of, settings, job.seed)
-    trainer = _trainer(settings, job.folder, job.loggers, callbacks, watched)
+    trainer = _trainer(settings, job.folder, of_stage(job.loggers, name), callbacks, watched)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     except FloatingPointError as error:
@@ -119,6 +120,7 @@ def _trainer(
     return quiet_trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.num_nodes,
         strategy=settings.strategy,
         precision=settings.precision,
         max_epochs=settings.max_epochs,
@@ -137,6 +139,7 @@ def quiet_trainer(**options: Any) -> pl.Trainer:
     # Index batches come from memory: workers would only cost.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # on the login node of a cluster
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)`.*")
     return pl.Trainer(
         **options,

@@ -65,12 +65,12 @@ class RunLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        run, step_name = self._run(), self._prefix + STEP
+        run = self._run()
         row = {self._prefix + name: value for name, value in metrics.items()}
         for name in row.keys() - self._known:
-            run.define_metric(name, step_metric=step_name)
+            run.define_metric(name, step_metric=STEP)  # folds come one after the other: one name does for all
         self._known |= row.keys()
-        run.log({**row, step_name: step} if step is not None else row)
+        run.log({**row, STEP: step} if step is not None else row)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

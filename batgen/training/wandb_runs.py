@@ -5,6 +5,7 @@ the same run to W&B (`wandb sync` joins what several processes wrote).
 """
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from batgen.files import write_json
 from batgen.training.wandb_online import OFFLINE, import_wandb
 
 MODES = ("offline", "online", "disabled")
+#: In the W&B config: the model as tables name it. Several models may be of one class, and one class several models.
+MODEL = "model_name"
 #: A part that is gone on with logs from here on times the number of its earlier starts: W&B wants steps that only grow.
 _STEPS_A_START = 10_000_000
 #: An upload that takes longer than this is left to `wandb sync`: a job must not wait for a network that went away.
@@ -59,13 +62,13 @@ class PartRun:
 _OPEN: dict[Path, PartRun] = {}
 
 
-def run_of(part: Path, config: Mapping[str, Any], settings: WandbSettings) -> PartRun:
+def run_of(part: Path, config: Mapping[str, Any], settings: WandbSettings, job_type: str | None = None) -> PartRun:
     """The W&B run of the part folder `part`, opened where it is not open yet; `config` is the part's own.
 
     Raises ConfigError where W&B cannot open it.
     """
     if part not in _OPEN:
-        _OPEN[part] = PartRun(part, _opened(part, config, settings), settings)
+        _OPEN[part] = PartRun(part, _opened(part, config, settings, job_type), settings)
     return _OPEN[part]
 
 
@@ -83,11 +86,34 @@ def finish(one: PartRun, exit_code: int) -> None:
     """Finish the run: 0 is success to W&B, anything else a failure."""
     del _OPEN[one.part]
     one.run.finish(exit_code=exit_code)
-    if kept := _kept(one.part):
-        write_json(one.part / "wandb.json", {**kept, "finished": one.complete, "exit_code": exit_code})
+    _keep(one.part, finished=one.complete, exit_code=exit_code)
 
 
-def _opened(part: Path, config: Mapping[str, Any], settings: WandbSettings) -> Any:
+def losses_sent(part: Path) -> bool:
+    """Whether the losses that no logger has seen are in the run, of this or an earlier start."""
+    return bool(_kept(part).get("losses_sent"))
+
+
+def keep_losses_sent(part: Path) -> None:
+    """Remember it: rows of a history are added to, where what else is sent again replaces what was there."""
+    _keep(part, losses_sent=True)
+
+
+def uploads(folder: Path) -> list[str]:
+    """Where the W&B runs of a run folder's parts are, or how to upload them: a line each, no line twice."""
+    kept = [_kept(path.parent) for path in sorted(folder.glob("*/wandb.json"))]
+    short = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    offline = f"W&B, offline: upload with: wandb sync {short / 'wandb'}"
+    return list(dict.fromkeys(f"W&B: {one['url']}" if one.get("mode") == "online" else offline for one in kept))
+
+
+def _keep(part: Path, **facts: Any) -> None:
+    """A disabled run has no file, and gets none."""
+    if kept := _kept(part):
+        write_json(part / "wandb.json", {**kept, **facts})
+
+
+def _opened(part: Path, config: Mapping[str, Any], settings: WandbSettings, job_type: str | None) -> Any:
     wandb = import_wandb()
     kept = _kept(part)
     starts = int(kept.get("starts", 0))
@@ -107,8 +133,9 @@ def _opened(part: Path, config: Mapping[str, Any], settings: WandbSettings) -> A
         run = wandb.init(
             **about,
             dir=str(part.parent),
-            config=dict(config),
+            config={**config, MODEL: class_name(config)},  # of a class that is several models, publishing says which
             tags=_tags(config, settings.tags),
+            job_type=job_type,
             mode=settings.mode,
             resume="allow" if starts else None,
             reinit="create_new",
@@ -119,8 +146,8 @@ def _opened(part: Path, config: Mapping[str, Any], settings: WandbSettings) -> A
         raise ConfigError(f"W&B cannot open a run ({error}). {OFFLINE}") from None
     if settings.mode != "disabled":
         written = [*kept.get("folders", []), Path(run.dir).parent.name]
-        about |= {"mode": settings.mode, "starts": starts + 1, "folders": written, "finished": False}
-        write_json(part / "wandb.json", about)
+        about |= {"mode": settings.mode, "url": run.url, "starts": starts + 1, "folders": written}
+        write_json(part / "wandb.json", {**kept, **about, "finished": False})
     if starts:
         run.log({"starts": starts + 1}, step=starts * _STEPS_A_START)
     return run
@@ -140,8 +167,12 @@ def _kept(part: Path) -> dict[str, Any]:
 
 
 def _multirun(folder: Path) -> str | None:
-    """The name of the multirun that this run folder is a job of: its folder has a sweep.json."""
-    return next((up.name for up in (folder.parent, folder.parent.parent) if (up / "sweep.json").is_file()), None)
+    """The name of the multirun that this run folder is a job of: its folder has a sweep.json. Of one that is only named by
+    the time of day ("2026-05-01/12-30-45") the day too: groups of a project must not meet."""
+    for up in (folder.parent, folder.parent.parent):
+        if (up / "sweep.json").is_file():
+            return f"{up.parent.name}_{up.name}" if re.fullmatch(r"\d\d-\d\d-\d\d", up.name) else up.name
+    return None
 
 
 def _name(part: Path, config: Mapping[str, Any]) -> str:
@@ -156,6 +187,11 @@ def _tags(config: Mapping[str, Any], own: list[str]) -> list[str]:
     """The user's tags, and what everybody filters by: the model, the data, the protocol and the family of data."""
     from batgen.build import signature
 
-    model = str(config["model"]["_target_"]).split(".")[-2]
     family = str(signature(config["preprocessing"]["_target_"]).constants["PRODUCES"])
-    return list(dict.fromkeys([*own, model, str(config["data"]["name"]), str(config["protocol"]), family]))
+    names = [class_name(config), str(config["data"]["name"]), str(config["protocol"]), family]
+    return list(dict.fromkeys([*own, *names]))
+
+
+def class_name(config: Mapping[str, Any]) -> str:
+    """ "wgan_gp", the module of the model's class."""
+    return str(config["model"]["_target_"]).split(".")[-2]

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,18 @@ from batgen.report.dashboard import (
     EPOCHS,
     HEADLINES,
     METRICS,
+    MODEL,
     PARTS_OF_RUNS,
     SAMPLES,
     SAMPLES_PLOT,
+    STEP,
     STEPS,
     Contents,
     as_json,
     from_json,
     workspace,
 )
+from batgen.report.headline import headlines
 from batgen.report.published import read_published
 from tests.report.fake_pulse_run import make_pulse_part
 from tests.report.fake_sequence_run import make_sequence_part
@@ -57,7 +61,7 @@ def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def all_of_it(group: str | None = None) -> Contents:
-    return Contents(group, list(searches(CONF)), dict(ablations(CONF)), ("ablation/voltage_V", "ablation/Total"))
+    return Contents(group, list(searches(CONF)), list(ablations(CONF)), ("ablation/voltage_V", "ablation/Total"))
 
 
 def panels(content: dict[str, Any], section: int) -> list[dict[str, Any]]:
@@ -107,12 +111,18 @@ def test_every_parameter_of_every_search_has_an_axis() -> None:
 
 
 def test_what_an_ablation_varies_has_bars() -> None:
-    titles = [p["config"].get("chartTitle") for p in panels(as_json(workspace("b", "", all_of_it())), 2)]
-    for name, keys in ablations(CONF):
-        written = OmegaConf.load(CONF / "ablation" / f"{name}.yaml")
-        assert keys, name
-        for key in keys:
-            assert f"Main numbers by {key}" in titles
+    """One plot a main number of its own kind of data: numbers of unlike units share no axis."""
+    plots = {p["config"].get("chartTitle"): p["config"] for p in panels(as_json(workspace("b", "", all_of_it())), 2)}
+    assert all(len(config["metrics"]) == 1 for config in plots.values() if "metrics" in config)
+    titles = {"curves": ["Total MAE", "Total CRPS"], "pulses": ["MAPE of SOH"], "profiles": ["energy score"]}
+    families = {one.name: one.family for one in ablations(CONF)}
+    assert (families["rcvae_layers"], families["gan_physics"]) == ("curves", "profiles")
+    assert (families["pulse_multiplier"], families["seq2seq_attention"]) == ("pulses", "sequences")
+    for ablation in ablations(CONF):
+        written = OmegaConf.load(CONF / "ablation" / f"{ablation.name}.yaml")
+        assert ablation.keys, ablation.name
+        for key in ablation.keys:
+            assert {f"{title} by {key}" for title in titles.get(ablation.family, ["CRPS"])} <= plots.keys()
             axis = OmegaConf.select(written, f"ablation.axes.{key}")
             cases = [OmegaConf.select(c, key) for c in (written.ablation.get("cases") or {}).values()]
             assert axis is not None or any(value is not None for value in cases), key
@@ -142,9 +152,10 @@ def test_the_dashboard_names_what_a_run_wrote(logged: WandbFile) -> None:
     assert {*EPOCHS, "epoch"} <= rows
     assert media({METRICS, SAMPLES, SAMPLES_PLOT}) <= rows
     assert {key for key in HEADLINES if key.endswith("/Total")} <= set(logged.summary)
-    assert logged.config["model"]["_target_"].endswith(".RCVAE")
+    assert logged.config[MODEL] == "rcvae"
+    assert any(STEP in row and "train/loss" in row for row in logged.history)
     keys = [axis.key for s in searches(CONF) if s.name == "rcvae" for axis in s.axes]
-    keys += [key for name, varied in ablations(CONF) if name.startswith("rcvae_") for key in varied]
+    keys += [key for one in ablations(CONF) if one.name.startswith("rcvae_") for key in one.keys]
     assert "model.remove" in keys
     for key in keys:
         at: Any = logged.config
@@ -159,11 +170,16 @@ def test_the_main_numbers_of_the_other_families_are_written_too(tmp_path: Path) 
         make_profile_part(tmp_path / "profiles"),
         make_sequence_part(tmp_path / "sequences"),
     ]
+    written = set()
     for part in parts:  # fakes of the rows alone
         content = json.loads((part / "metrics.json").read_text())
         (part / "metrics.json").write_text(json.dumps({"training": {}, **content}))
-    written = {f"test/{name}" for part in parts for name in read_published(part).main}
-    assert {key for key in HEADLINES if not key.endswith("/Total")} <= written
+        main = {f"test/{name}": value for name, value in read_published(part).main.items()}
+        (key,) = main.keys() & HEADLINES.keys()
+        (known,) = headlines(content["rows"])
+        assert main[key] == pytest.approx(known.value)
+        written.add(key)
+    assert written == {key for key in HEADLINES if not key.endswith("/Total")}
 
 
 def test_adversarial_trainings_write_what_is_named(tmp_path: Path) -> None:
@@ -174,7 +190,20 @@ def test_adversarial_trainings_write_what_is_named(tmp_path: Path) -> None:
     made.loggers.append(logger)
     fit_adversarial(made, TRAIN, VAL, settings(steps=4, validate_every=2))
     logger.save()
-    assert set(STEPS) <= set((tmp_path / "seen" / "metrics.csv").read_text().splitlines()[0].split(","))
+    (tmp_path / "retrained").mkdir()
+    written = set((tmp_path / "seen" / "metrics.csv").read_text().splitlines()[0].split(","))
+    fit_adversarial(
+        replace(made, folder=tmp_path / "retrained"), TRAIN, VAL, settings(steps=4, validate_every=2, choose="retrain")
+    )
+    logger.save()
+    written |= set((tmp_path / "seen" / "metrics.csv").read_text().splitlines()[0].split(","))
+    assert set(STEPS) <= written
+
+
+def test_panels_over_steps_do_not_count_log_entries() -> None:
+    """The number of a log entry jumps by millions where a run was gone on with."""
+    plots = {p["config"].get("chartTitle"): p["config"] for p in panels(as_json(workspace("b", "", Contents())), 0)}
+    assert {plots[title]["xAxis"] for title in (*STEPS.values(), "Folds and stages")} == {STEP}
 
 
 def test_folds_and_stages_match_and_the_rest_does_not() -> None:
@@ -261,6 +290,23 @@ def test_a_second_push_replaces_the_first(tmp_path: Path, server: Server, capsys
     assert second.name
     main(["project=other", *words[1:]], CONF, tmp_path)
     assert server.taken[2].id == ""
+
+
+def test_what_is_written_between_two_pushes_makes_no_second_dashboard(tmp_path: Path, server: Server) -> None:
+    out = f"out={tmp_path / 'd.json'}"
+    main([out, "--push"], CONF, tmp_path)
+    main([out], CONF, tmp_path)
+    main([out, "--push"], CONF, tmp_path)
+    assert [view.id for view in server.taken] == ["", "view-1"]
+    assert {view.entity for view in server.taken} == {"lab"}
+
+
+def test_the_dashboard_of_a_group_replaces_no_other(tmp_path: Path, server: Server) -> None:
+    main(["--push"], CONF, tmp_path)
+    main(["group=layers", "--push"], CONF, tmp_path)
+    main(["group=layers", f"out={tmp_path / 'outputs' / 'dashboard.json'}", "--push"], CONF, tmp_path)
+    assert [view.id for view in server.taken] == ["", "", ""]
+    assert (tmp_path / "outputs" / "dashboard_layers.json").is_file()
 
 
 def test_what_the_server_refuses_is_said(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

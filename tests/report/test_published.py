@@ -10,6 +10,7 @@ import pytest
 from batgen.errors import DataError
 from batgen.report.examples import DRAWS, POINTS, ROWS, examples_table, read_examples
 from batgen.report.figures.examples import draw_examples
+from batgen.report.headline import headlines
 from batgen.report.part import read_part
 from batgen.report.published import COLUMNS, read_published
 from tests.report.fake_pulse_run import make_pulse_part
@@ -102,6 +103,24 @@ def test_main_numbers_are_the_first_setting_over_all_cases(tmp_path: Path) -> No
     assert len(found.metrics) == len(rows)
     assert found.metrics["setting"][1] == "test_set grid, case 0"
     assert found.title() == "m on d, honest protocol, seed 0"
+
+
+def test_the_main_number_is_the_headline(tmp_path: Path) -> None:
+    """Of pulse tests the average estimate without calibration cells, over all cases and test sets, as in every table."""
+    about = {"metric": "MAPE", "signal": "SOH", "calibration": "none", "unit": "%", "direction": "lower"}
+    rows = [
+        row(40.0, **about, method="rf", test_set="grid"),
+        row(1.0, **about, method="average", test_set="grid"),
+        row(4.0, **about, method="average", test_set="random"),
+        row(30.0, **{**about, "calibration": "2"}, method="average", test_set="grid"),
+        row(7.0, signal="SOH", calibration="none", method="rf", test_set="grid"),
+        row(2.0, signal="SOH", calibration="none", method="average", test_set="grid"),
+    ]
+    write(tmp_path, rows, {})
+    main = read_published(tmp_path).main
+    (known,) = headlines(rows)
+    assert main["MAPE/SOH"] == pytest.approx(known.value) == pytest.approx(2.5)
+    assert main["MAE/SOH"] == 2.0  # what is beside it is of the same estimate
 
 
 def test_a_baseline_of_curves_is_a_method(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 if __name__ == "__main__":  # a process that trains nothing need not wait for torch and Lightning
     sys.modules["batgen.run"] = types.ModuleType("batgen.run")
     sys.modules["batgen.run"].train = None  # type: ignore[attr-defined]
+    for name in ("check", "check_trials"):
+        setattr(sys.modules["batgen.run"], name, lambda *_, **__: None)
+    sys.modules["batgen.run"].trial_unit = lambda cfg: "epochs"  # type: ignore[attr-defined]
     sys.modules["batgen.training.watch"] = types.ModuleType("batgen.training.watch")
     sys.modules["batgen.training.watch"].Pruned = type("Pruned", (Exception,), {})  # type: ignore[attr-defined]
 
@@ -47,7 +50,7 @@ def config(search: Mapping[str, Any], words: Sequence[str] = ()) -> DictConfig:
         key, _, value = word.partition("=")
         if key.startswith(("hydra.", "search.")):
             continue
-        OmegaConf.update(cfg, key, yaml.safe_load(value))
+        OmegaConf.update(cfg, key, yaml.safe_load(value), merge=False, force_add=True)
     node = {
         "_target_": "batgen.search.settings.SearchSettings",
         "name": "fake",

@@ -166,6 +166,15 @@ def test_a_group_of_ones_own_counts(tmp_path: Path) -> None:
     assert (found.group, found.name) == ("mine", "rcvae_sim honest-seed3")
 
 
+def test_a_multirun_that_is_named_by_its_time_is_grouped_by_day_too(tmp_path: Path) -> None:
+    part = tmp_path / "2026-05-01" / "12-30-45" / "seed-0" / "honest-seed3"
+    part.mkdir(parents=True)
+    (part.parents[1] / "sweep.json").write_text("{}")
+    finish(run_of(part, CONFIG, WandbSettings(system=False)), 0)
+    (path,) = part.parent.glob("wandb/offline-run-*")
+    assert read_wandb(path).group == "2026-05-01_12-30-45"
+
+
 def test_a_disabled_run_leaves_nothing(tmp_path: Path) -> None:
     part = tmp_path / "honest-seed3"
     part.mkdir()
@@ -205,13 +214,12 @@ def test_stages_and_folds_have_names_of_their_own() -> None:
     search.log_metrics({"train/loss": 2.0}, 0)
     search.log_metrics({"train/loss": 1.0}, 1)
     retrain.log_metrics({"train/loss": 0.5}, 0)
-    step = f"fold0/{STEP}"
     assert run.rows == [
-        {"fold0/search/train/loss": 2.0, step: 0},
-        {"fold0/search/train/loss": 1.0, step: 1},
-        {"fold0/train/loss": 0.5, step: 0},
+        {"fold0/search/train/loss": 2.0, STEP: 0},
+        {"fold0/search/train/loss": 1.0, STEP: 1},
+        {"fold0/train/loss": 0.5, STEP: 0},
     ]
-    assert run.steps == {"fold0/search/train/loss": step, "fold0/train/loss": step}
+    assert run.steps == {"fold0/search/train/loss": STEP, "fold0/train/loss": STEP}
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("honest-seed3", ""), ("honest-seed3-fold0", "fold0")])
