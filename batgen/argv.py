@@ -1,6 +1,7 @@
 """What stands on the command line: overrides and flags, the folder they name, what best=, search= and ablation= stand for."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ SEVERAL = ("search", "ablation")
 CONFIG = ("--cfg", "-c")
 HELP = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 OTHER_FILES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+_ONE_NAME = re.compile(r"[\w./\-]+")
 _MULTIRUN = ("--multirun", "-m")
 _RUN = ("--run", "-r")
 #: Flags that take the next word, and those that take it where it is no override.
@@ -62,13 +64,19 @@ def best_file(argv: Sequence[str]) -> Path | None:
 def expanded(argv: Sequence[str]) -> list[str]:
     """`argv` with the overrides that best=FILE stands for beneath it, and -m where a search or an ablation is asked for.
 
-    All overrides come first, then all flags: Hydra takes overrides in one place only.
+    All overrides come first, then all flags: Hydra takes overrides in one place only. Raises ConfigError for several
+    searches or ablations.
     """
     own, flags = split(argv)
     if (path := best_file(argv)) is not None:
         own = [word for word in own if word.lstrip("+").partition("=")[0] != "best"]
         own = [*best_words(path, own), *own, override_word("best", str(path))]
-    several = any(pairs(argv).get(group, "null") != "null" for group in SEVERAL)
+    several = [group for group in SEVERAL if pairs(argv).get(group, "null") != "null"]
+    if len(several) > 1:
+        raise ConfigError("search= and ablation= together: a multirun is either. Leave one out.")
+    for group in several:
+        if not _ONE_NAME.fullmatch(choice := pairs(argv)[group]):
+            raise ConfigError(f"{group}={choice}: one {group} at a time. Start a command for each.")
     if several and not asks(argv, (*_MULTIRUN, *_RUN, *CONFIG, *HELP)):
         flags.append("-m")
     return [*own, *flags]

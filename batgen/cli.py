@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from batgen import argv as command_line
 from batgen import config, overrides
 from batgen.errors import BatgenError
+from batgen.processes import gpu_of
 
 PACKAGE = Path(__file__).resolve().parent
 #: The repository's conf/, or the copy that travels in the wheel.
@@ -29,8 +30,7 @@ HOME = CONF.parent if CONF.parent != PACKAGE else Path.cwd()
 sys.path.append(str(PACKAGE / "plugins"))  # Hydra looks for a package `hydra_plugins` on the path
 OmegaConf.register_new_resolver("batgen.home", lambda: str(HOME), replace=True)
 OmegaConf.register_new_resolver("batgen.short", lambda s: hashlib.sha256(str(s).encode()).hexdigest()[:8], replace=True)
-# ${batgen.rotate:${hydra:job.num},4} numbers the GPUs of jobs side by side: 0 1 2 3 0 1 ...
-OmegaConf.register_new_resolver("batgen.rotate", lambda number, count: str(int(number) % int(count)), replace=True)
+OmegaConf.register_new_resolver("batgen.gpu_of", lambda number, count: gpu_of(int(number), int(count)), replace=True)
 config.register_resolvers()
 ConfigStore.instance().store(name="train_schema", node=config.TrainConfig)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from batgen import jobs
 from batgen.best import override_word
+from batgen.collect_read import OF_THE_ROW, Sweep, read_sweep, trained
 from batgen.errors import DataError
 from batgen.evaluation.rows import unit_of
 from batgen.files import replacing
@@ -32,28 +31,9 @@ from batgen.report.labels import in_order, number, with_unit, words
 
 #: Columns of the table that come first, behind those of the axes; whatever else a row holds comes after them.
 COLUMNS = ("protocol", "seed", "role", "method", "metric", "signal", "value", "low", "high", "unit", "direction", "n")
-#: What each row says of itself is truer than what was typed: seed=[0,1] and protocol=both are several rows.
-_OF_THE_ROW = ("seed", "protocol", "cycles")
+_LACKING = object()
 _WHOLE = ("seed", "n", "K", "cycles")
 _MOST_LINES = 80
-
-
-@dataclass(frozen=True)
-class Job:
-    """folder: relative to the sweep. values: of the axes. state: finished, or what is the matter. rows: of metrics.json."""
-
-    folder: str
-    values: Mapping[str, Any]
-    state: str
-    rows: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    kind: str
-    name: str
-    axes: tuple[str, ...]
-    jobs: tuple[Job, ...]
 
 
 def collect(folder: Path, out: Path, console: Console) -> pd.DataFrame:
@@ -72,7 +52,9 @@ def collect(folder: Path, out: Path, console: Console) -> pd.DataFrame:
     lines = settings(sweep)
     written = [*_write_table(table, out), _write_text(out / "collected.md", _summary(sweep, lines))]
     places = [place for job in sweep.jobs if (place := place_of(job.values)) is not None]
-    papers = paper_tables(rows, places) if set(sweep.axes) <= set(AXES) and reconstruction_errors(rows) else []
+    papers = []
+    if set(sweep.axes) <= set(AXES) and reconstruction_errors(rows):
+        papers = paper_tables(rows, places, trained(sweep, folder))
     for found in papers:
         written.append(_write_text(out / f"{found.name}.md", to_markdown(found)))
         written.append(_write_csv(pd.DataFrame(to_records(found)), out / f"{found.name}.csv"))
@@ -90,70 +72,29 @@ def collect(folder: Path, out: Path, console: Console) -> pd.DataFrame:
     return table
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """What sweep.json says of the multirun in `folder`, and what its jobs have left. Raises DataError without sweep.json."""
-    path = folder / "sweep.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        axes = tuple(str(key).lstrip("+") for key in content["axes"])
-        found = [_job(folder, entry) for entry in content["jobs"]]
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: not there, so {folder} is no multirun. Give the folder that its jobs lie in."
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: damaged ({error}). Run the same sweep again: it skips what is done.") from None
-    return Sweep(str(content["kind"]), str(content["name"]), axes, tuple(found))
-
-
-def _job(folder: Path, entry: Mapping[str, Any]) -> Job:
-    place = folder / str(entry["folder"])
-    values = {str(key).lstrip("+"): value for key, value in entry["values"].items()}
-    done = (place / "run.json").is_file() and (place / "metrics.json").is_file()
-    files = [place / "metrics.json"] if done else sorted(place.glob("*-seed*/metrics.json"))
-    rows = []
-    for file in files:
-        try:
-            rows += [
-                _row(row, str(entry["folder"]), values) for row in json.loads(file.read_text(encoding="utf-8"))["rows"]
-            ]
-        except (ValueError, KeyError) as error:
-            raise DataError(f"{file}: damaged ({error}). Remove it and run the same sweep again.") from None
-    return Job(str(entry["folder"]), values, "finished" if done else _unfinished(place, len(files)), rows)
-
-
-def _unfinished(folder: Path, parts: int) -> str:
-    if jobs.held(folder):
-        return "running"
-    if (why := jobs.reason(folder)) is not None:
-        return f"failed: {why.splitlines()[0]}"
-    if parts:
-        return f"stopped; {parts} of its parts are in the table"
-    return "stopped" if (folder / "config.yaml").is_file() else "not begun"
-
-
-def _row(row: Mapping[str, Any], run: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of metrics.json with its run, what was varied there, and `method`: what made the curves."""
-    own = {key: value for key, value in row.items() if key != "model"}
-    varied = {key: value for key, value in values.items() if key not in own or key not in _OF_THE_ROW}
-    return {**own, **varied, "run": run, "method": row.get("method") or row.get("model")}
-
-
 def tidy(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> pd.DataFrame:
     """One line a row; columns: run, the axes, COLUMNS, and what else the rows hold. Each column has one type."""
     first = ["run", *axes, *(name for name in COLUMNS if name not in axes)]
     more = dict.fromkeys(key for row in rows for key in row if key not in first)
     table = pd.DataFrame(
-        {name: _column(name, [row.get(name) for row in rows], name in axes) for name in [*first, *more]}
+        {name: _column(name, [row.get(name, _LACKING) for row in rows], name in axes) for name in [*first, *more]}
     )
     return table.astype({name: "Int64" for name in _WHOLE if name in table})
 
 
 def _column(name: str, values: list[Any], axis: bool) -> list[Any]:
-    """Values of one type: those of an axis that is no number as they are typed (null, encoder_4, [0,1]), lists as JSON."""
-    if axis and name not in _OF_THE_ROW and not all(isinstance(value, int | float) for value in values):
-        return [value if isinstance(value, str) else override_word("", value)[1:] for value in values]
+    """Values of one type: those of an axis that is no number as they are typed (null, encoder_4, [0,1]), lists as JSON.
+
+    What a row lacks is empty: it is no null that was typed.
+    """
+    there = [value for value in values if value is not _LACKING]
+    typed = axis and name not in OF_THE_ROW and not all(isinstance(value, int | float) for value in there)
+    values = [None if value is _LACKING else _typed(value) if typed else value for value in values]
     return [json.dumps(value) if isinstance(value, list | dict) else value for value in values]
+
+
+def _typed(value: Any) -> str:
+    return value if isinstance(value, str) else override_word("", value)[1:]
 
 
 def settings(sweep: Sweep) -> list[tuple[str, list[Headline]]]:
@@ -163,10 +104,8 @@ def settings(sweep: Sweep) -> list[tuple[str, list[Headline]]]:
     names = [short if last.count(short) == 1 else key for key, short in zip(axes, last, strict=True)]
     found: dict[str, list[dict[str, Any]]] = {}
     for job in sweep.jobs:
-        label = (
-            " ".join(override_word(n, job.values.get(key)) for n, key in zip(names, axes, strict=True)) or job.folder
-        )
-        found.setdefault(label, []).extend(job.rows)
+        own = [override_word(n, job.values[key]) for n, key in zip(names, axes, strict=True) if key in job.values]
+        found.setdefault(" ".join(own) or job.folder, []).extend(job.rows)
     return [(label, headlines(rows)) for label, rows in found.items()]
 
 

@@ -230,13 +230,14 @@ def resolved(cfg: DictConfig, protocol: str, seed: int) -> dict[str, Any]:
 
 def same_run(a: DictConfig, b: DictConfig) -> bool:
     """Whether two configs describe one run, wherever it lies."""
+    return essence(a) == essence(b)
 
-    def essence(cfg: DictConfig) -> Any:
-        plain = OmegaConf.to_container(cfg, resolve=False)
-        assert isinstance(plain, dict)
-        return without({str(k): v for k, v in plain.items()}, "run_dir", "run_name", "resume", *LATER)
 
-    return bool(essence(a) == essence(b))
+def essence(cfg: DictConfig) -> dict[str, Any]:
+    """What a run is, as plain containers: less where it lies, what it is called and why it is run."""
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
+    return without({str(k): v for k, v in plain.items()}, "run_dir", "run_name", "resume", *LATER)
 
 
 def without(node: Mapping[str, Any], *keys: str) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from batgen.best import override_word
 from batgen.processes import main_process
 
 #: Where words go instead of to standard output.
@@ -33,6 +34,13 @@ def console() -> Console:
         return Console(file=_FILES[-1], quiet=not main_process(), highlight=False, width=110, soft_wrap=True)
     width = None if sys.stdout.isatty() else 110
     return Console(quiet=not main_process(), highlight=False, width=width, soft_wrap=True)
+
+
+def from_here(path: Path) -> str:
+    """`path` from the current folder, as it can be typed after KEY=."""
+    with suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return override_word("", str(path))[1:] if " " in str(path) else str(path)
 
 
 def duration(seconds: float) -> str:

@@ -5,32 +5,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from rich.console import Console
 
-from batgen import config, jobs, run, tracking
-from batgen.best import override_word
+from batgen import config, jobs, run, sweep_file, tracking
 from batgen.build import signature
-from batgen.console import Bar, console, duration
-from batgen.files import write_json
+from batgen.console import Bar, console, duration, from_here
 from batgen.grid_plan import Grid, GridJob, plan
 from batgen.multirun import Multirun, Outcome
 from batgen.processes import check_devices
 from batgen.report.headline import headlines
 
-#: Beside the jobs' folders: which jobs there are.
-SWEEP = "sweep.json"
 _LOOK_EVERY_S = 2.0
 
 
 def run_grid(multirun: Multirun) -> None:
     """Run every job of a multirun that is not finished, and say what came out.
 
-    Raises BatgenError where a job cannot be run (before any is started), SystemExit with status 1 where some failed.
+    Raises BatgenError where a job cannot be run (before any is started), SystemExit with status 1 where some failed,
+    with 130 when stopped.
     """
     out = console()
 
@@ -41,12 +38,12 @@ def run_grid(multirun: Multirun) -> None:
             check_devices(cfg.trainer.get("devices", 1), cfg.trainer.get("num_nodes", 1))
 
     grid = plan(multirun, out, check)
-    _write(grid, multirun)
+    sweep_file.write(grid, multirun.folder, multirun.typed)
     todo = [job for job in grid.jobs if job.state != "finished"]
     done = len(grid.jobs) - len(todo)
     begun = sum(job.state == "begun" for job in todo)
     out.print(
-        f"{grid.kind} {grid.name}: {len(grid.jobs)} jobs in {_short(multirun.folder)}"
+        f"{grid.kind} {grid.name}: {len(grid.jobs)} jobs in {from_here(multirun.folder)}"
         + (f"; {done} of {len(grid.jobs)} jobs done before" if done else "")
         + (f"; {begun} begun before, to go on with" if begun else ""),
         markup=False,
@@ -59,18 +56,18 @@ def run_grid(multirun: Multirun) -> None:
         left = sum(not _finished(job) for job in todo)
         out.print(
             f"\nStopped; {left} of {len(grid.jobs)} jobs are left. The same command goes on"
-            + (f", with hydra.sweep.dir={_short(multirun.folder)}." if grid.kind == "grid" else "."),
+            + (f", with hydra.sweep.dir={from_here(multirun.folder)}." if grid.kind == "grid" else "."),
             markup=False,
         )
-        raise
+        raise SystemExit(130) from None  # all is said
     if todo:
         out.print(
             f"{len(todo) - len(failed)} of {len(todo)} jobs done in {duration(time.time() - started)}", markup=False
         )
-    above = sorted({f"{_short(job.folder.parent)}/*/wandb" for job in grid.jobs})
+    above = sorted({f"{from_here(job.folder.parent)}/*/wandb" for job in grid.jobs})
     if said := next(filter(None, (tracking.upload(job.cfg, *above) for job in grid.jobs)), None):
         out.print(said, markup=False)
-    out.print(f"one table of all: python scripts/collect.py sweep={_short(multirun.folder)}", markup=False)
+    out.print(f"one table of all: python scripts/collect.py sweep={from_here(multirun.folder)}", markup=False)
     if failed:
         out.print(_told(failed, multirun.folder), style="yellow", markup=False)
         raise SystemExit(1)
@@ -164,25 +161,6 @@ def _train_together(folder: Path, todo: Sequence[GridJob]) -> None:
             run.train_together([job.cfg for job in group], [job.folder for job in group])
 
 
-def _write(grid: Grid, multirun: Multirun) -> None:
-    """sweep.json, which says what the folders are. Jobs of an earlier call stay in it: more values may come day by day."""
-    path = multirun.folder / SWEEP
-    own = [{"folder": _below(j, multirun), "words": list(j.words), "values": dict(j.values)} for j in grid.jobs]
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = {"jobs": [], "axes": {}}
-    folders = {job["folder"] for job in own}
-    kept = [job for job in before["jobs"] if job["folder"] not in folders]
-    axes = {key: list(values) for key, values in grid.axes.items()}
-    for key, values in before["axes"].items():
-        axes[key] = [*values, *(value for value in axes.get(key, []) if value not in values)]
-    write_json(
-        path,
-        {"kind": grid.kind, "name": grid.name, "typed": list(multirun.typed), "axes": axes, "jobs": [*kept, *own]},
-    )
-
-
 def _below(job: GridJob, multirun: Multirun) -> str:
     return job.folder.relative_to(multirun.folder).as_posix()
 
@@ -207,9 +185,3 @@ def _told(failed: dict[str, str], folder: Path) -> str:
         by_reason.setdefault(why, []).append(label)
     lines = [f"  {why}\n    in {'; '.join(labels)}" for why, labels in by_reason.items()]
     return f"{len(failed)} failed (the same command tries them again):\n" + "\n".join(lines)
-
-
-def _short(path: Path) -> str:
-    with suppress(ValueError):
-        path = path.relative_to(Path.cwd())
-    return override_word("", str(path))[1:] if " " in str(path) else str(path)

@@ -193,8 +193,8 @@ def _check_folders(jobs: Sequence[GridJob], settings: AblationSettings | None) -
             )
     if other := [job for job in jobs if job.state == "other"]:
         raise ConfigError(
-            f"{other[0].folder}: a run with another config lies there ({len(other)} of {len(jobs)} jobs). {remedy}, or ask for "
-            "what lies there."
+            f"{other[0].folder}: a run with another config lies there ({len(other)} of {len(jobs)} jobs). {remedy}, ask for "
+            "what lies there, or remove it."
         )
     if older := [job.folder for job in jobs if job.state == "older"]:
         raise ConfigError(

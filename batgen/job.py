@@ -38,4 +38,4 @@ def run_job(cfg: DictConfig, folder: Path, many: bool = False, beside: bool = Fa
             if state(folder, cfg, ()) == "finished":
                 return None  # by another process, for which this one waited
             check_devices(cfg.trainer.get("devices", 1), cfg.trainer.get("num_nodes", 1))
-        return train(cfg, folder).score
+        return train(cfg, folder, many).score

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from batgen.config import same_run
+from batgen.config import essence, same_run
 from batgen.errors import BatgenError
 from batgen.files import write_json
 
@@ -29,14 +29,19 @@ State = Literal["free", "begun", "finished", "older", "other"]
 def state(folder: Path, cfg: DictConfig, words: Iterable[str]) -> State:
     """What lies in `folder` for the job with this config, which these overrides compose to.
 
-    A finished run of the same overrides counts, though the config tree has got a new key since.
+    A finished run of the same overrides counts, though the config tree has got a new key since; not where a value changed.
     """
     same = _same(folder, cfg)
     if (folder / "run.json").is_file() and (folder / "metrics.json").is_file():
-        return "finished" if same or _as_typed(folder, words) else "other"
-    if not (folder / "run.json").is_file() and not any(folder.glob("*-seed*/splits.json")):
+        return "finished" if same or (_as_typed(folder, words) and _agrees(folder, cfg)) else "other"
+    if not begun(folder):
         return "free"
     return "begun" if same else "older" if _as_typed(folder, words) else "other"
+
+
+def begun(folder: Path) -> bool:
+    """Whether a run got as far as splitting its data there."""
+    return (folder / "run.json").is_file() or any(folder.glob("*-seed*/splits.json"))
 
 
 def reason(folder: Path) -> str | None:
@@ -93,9 +98,26 @@ def held(folder: Path) -> bool:
 
 
 def _same(folder: Path, cfg: DictConfig) -> bool:
+    saved = _saved(folder)
+    return saved is not None and same_run(saved, cfg)
+
+
+def _agrees(folder: Path, cfg: DictConfig) -> bool:
+    """Whether every key that the saved config and `cfg` both have says the same."""
+    saved = _saved(folder)
+    return saved is not None and _equal_where_both(essence(saved), essence(cfg))
+
+
+def _equal_where_both(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return all(_equal_where_both(a[key], b[key]) for key in a.keys() & b.keys())
+    return bool(a == b)
+
+
+def _saved(folder: Path) -> DictConfig | None:
     path = folder / "config.yaml"
     saved = OmegaConf.load(path) if path.is_file() else None
-    return isinstance(saved, DictConfig) and same_run(saved, cfg)
+    return saved if isinstance(saved, DictConfig) else None
 
 
 def _as_typed(folder: Path, words: Iterable[str]) -> bool:

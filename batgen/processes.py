@@ -29,6 +29,19 @@ def check_devices(devices: int, nodes: int = 1) -> None:
         )
 
 
+def gpu_of(number: int, side_by_side: int) -> str:
+    """The GPU of a job of a multirun, for CUDA_VISIBLE_DEVICES: 0 1 2 3 0 1 ..., or those that the variable names already.
+
+    Where it names fewer than `side_by_side`, jobs share them. Raises ConfigError for no or "all" jobs side by side.
+    """
+    if side_by_side < 1:
+        raise ConfigError(f"hydra.launcher.n_jobs={side_by_side}: give the number of GPUs, 1 or more.")
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    place = number % side_by_side
+    own = given.split(",") if given is not None else None
+    return str(place) if own is None else own[place % len(own)].strip()
+
+
 def cores() -> int:
     """Cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

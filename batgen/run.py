@@ -24,7 +24,7 @@ from batgen import (
     tracking,
 )
 from batgen.build import signature
-from batgen.console import console
+from batgen.console import console, from_here
 from batgen.errors import BatgenError, CheckpointError, ConfigError
 from batgen.files import replacing, write_json
 from batgen.folder import claim
@@ -81,14 +81,22 @@ def check_trials(cfg: DictConfig, elsewhere: bool = False) -> None:
         refuse_untrained(config.resolved(cfg, str(cfg.protocol), config.seeds(cfg)[0]), module.TRAINED_BY)
 
 
-def train(cfg: DictConfig, folder: Path) -> Result:
+def train(cfg: DictConfig, folder: Path, many: bool = False) -> Result:
     """Train and evaluate every (protocol, seed) of `cfg` in `folder`, write tables and figures, say what came out.
 
-    Raises BatgenError on bad input. A part whose metrics.json exists is read, not run again.
+    many: the run is one of several, so that whoever started them says how to go on when it is stopped. Raises BatgenError on
+    bad input. A part whose metrics.json exists is read, not run again.
     """
     folder = Path(folder).resolve()
-    with tracking.tracked(folder, console()):
-        return _train(cfg, folder)
+    try:
+        with tracking.tracked(folder, console()):
+            return _train(cfg, folder)
+    except KeyboardInterrupt:
+        if not many:
+            console().print(
+                f"\nStopped. Go on with: python train.py run_dir={from_here(folder)} resume=true", markup=False
+            )
+        raise
 
 
 def _train(cfg: DictConfig, folder: Path) -> Result:
@@ -110,9 +118,9 @@ def _train(cfg: DictConfig, folder: Path) -> Result:
     write_json(folder / "run.json", _record(cfg, folder, started))
     family.print_tables(rows, out)
     for made in figures:
-        out.print(f"figure: {_short(made[0])}  ({len(made)} in {_short(made[0].parent)})")
-    out.print(f"folder: {_short(folder)}")
-    out.print(f"every metric, and a page to look at: python scripts/evaluate.py run={_short(folder)}")
+        out.print(f"figure: {from_here(made[0])}  ({len(made)} in {from_here(made[0].parent)})")
+    out.print(f"folder: {from_here(folder)}")
+    out.print(f"every metric, and a page to look at: python scripts/evaluate.py run={from_here(folder)}")
     return Result(folder, rows, family.score(rows))
 
 
@@ -135,18 +143,14 @@ def _train_protocol(
             following = todo[todo.index(part) + 1]
             tracking.begin(confs[following], following)
 
-    try:
-        for part in confs:
-            if part not in todo:
-                out.print(f"{part.name}: done before, read from {part / 'metrics.json'}")
-                rows += json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
-                done(part)
-        if todo:
-            tracking.begin(confs[todo[0]], todo[0])
-            rows += family.run_parts([confs[part] for part in todo], todo, folder, out, done)
-    except KeyboardInterrupt:
-        out.print(f"\nStopped. Go on with: python train.py run_dir={_short(folder)} resume=true")
-        raise
+    for part in confs:
+        if part not in todo:
+            out.print(f"{part.name}: done before, read from {part / 'metrics.json'}")
+            rows += json.loads((part / "metrics.json").read_text(encoding="utf-8"))["rows"]
+            done(part)
+    if todo:
+        tracking.begin(confs[todo[0]], todo[0])
+        rows += family.run_parts([confs[part] for part in todo], todo, folder, out, done)
     return rows, figures
 
 
@@ -241,10 +245,3 @@ def _record(cfg: DictConfig, folder: Path, started: float) -> dict[str, Any]:
             "parameters": sum(p.numel() for p in trained.model.parameters()),
         }
     return {**provenance(started), "seed": config.seeds(cfg), "parts": parts}
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batgen.argv import claim_folders, split
+from batgen.argv import claim_folders, expanded, split
 from batgen.errors import ConfigError, DataError
 
 
@@ -31,6 +31,22 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
     claim_folders([f"run_dir={tmp_path / 'a' / 'b'}"], tmp_path / "default")
     assert (tmp_path / "a" / "b").is_dir()
     assert not (tmp_path / "default").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["search=rcvae,cgan"], "search=rcvae,cgan: one search at a time"),
+        (["-m", "ablation=choice(rcvae_layers,rcvae_cycles)"], "one ablation at a time"),
+        (["search=rcvae", "ablation=rcvae_layers"], "a multirun is either"),
+        (["+search=rcvae", "ablation=rcvae_layers", "-m"], "a multirun is either"),
+    ],
+)
+def test_a_multirun_is_one_search_or_one_ablation(argv: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        expanded(argv)
+    assert message in str(error.value)
+    assert expanded(["search=null", "ablation=rcvae_layers"]) == ["search=null", "ablation=rcvae_layers", "-m"]
 
 
 def test_a_multirun_has_no_run_dir(tmp_path: Path) -> None:

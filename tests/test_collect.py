@@ -11,13 +11,14 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from batgen.collect import collect, read_sweep, settings
+from batgen.collect import collect, settings
 from batgen.collect_cli import main
+from batgen.collect_read import read_sweep
 from batgen.errors import BatgenError, DataError
 from batgen.evaluation.paper import AMPERE, paper_rows, printed_rows
 from batgen.files import write_json
 from batgen.jobs import FAILED, LOCK
-from batgen.report.ablation_table import layers_in_order, paper_tables
+from batgen.report.ablation_table import layers_in_order, paper_tables, reconstruction_errors
 from batgen.report.headline import headlines
 
 QUIET = Console(quiet=True)
@@ -117,6 +118,27 @@ def test_seeds_are_averaged_and_the_honest_protocol_stands_beside() -> None:
     assert found.spread == pytest.approx(0.02 / math.sqrt(2))
     assert math.isnan(table_s1.lines[1][1][0].ours), "a job that did not run has an empty line"
     assert not math.isnan(table_s1.lines[1][1][0].paper)
+
+
+def test_a_seed_in_two_folders_counts_once() -> None:
+    rows = [row("MAE", "voltage_V", v, seed=s, method="rcvae") for s, v in ((0, 0.02), (0, 0.02), (0, 0.02), (1, 0.04))]
+    found = reconstruction_errors(rows)[((20, "None"), "MAE", "voltage_V")]
+    assert found.ours == pytest.approx(0.03)
+    assert found.spread == pytest.approx(0.02 / math.sqrt(2))
+    one = reconstruction_errors(rows[:2])[((20, "None"), "MAE", "voltage_V")]
+    assert math.isnan(one.spread), "one seed has no spread"
+
+
+def test_the_papers_tables_say_how_ours_was_trained(tmp_path: Path) -> None:
+    sweep = written(tmp_path, [({"cycles": 20}, as_the_paper(20, "None"))])
+    (sweep / "job0" / "config.yaml").write_text("trainer: {max_epochs: 2, patience: 3}\n")
+    content = json.loads((sweep / "sweep.json").read_text())
+    content["typed"] = ["ablation=rcvae_cycles", "data=sim", "cycles=20", "trainer=smoke", "ablation.name=a"]
+    write_json(sweep / "sweep.json", content)
+    collect(sweep, tmp_path / "out", QUIET)
+    text = (tmp_path / "out" / "table_1.md").read_text()
+    assert "Trained for 2 epochs at most with patience 3; in the paper 1000 with patience 100." in text
+    assert "Typed, and not the paper's: trainer=smoke." in text
 
 
 def test_what_is_unreadable_in_print_stays_empty_and_doubts_are_told_once() -> None:
@@ -221,6 +243,24 @@ def test_the_last_run_of_a_search_is_collected(tmp_path: Path) -> None:
     assert table["model.optim.lr"][0] == 1e-3
 
 
+def test_what_a_job_does_not_vary_is_no_null(tmp_path: Path) -> None:
+    """beta is searched at one loss_reading only, hidden was added later: a job without them has neither value."""
+    jobs = [
+        ({"model.loss_reading": "mean_sum", "model.hidden": 8}, [row("MAE", "Total", 0.1)]),
+        ({"model.loss_reading": None, "model.beta": None}, [row("MAE", "Total", 0.2)]),
+    ]
+    sweep = written(tmp_path, jobs)
+    assert [label for label, _ in settings(read_sweep(sweep))] == [
+        "loss_reading=mean_sum hidden=8",
+        "loss_reading=null beta=null",
+    ]
+    table = collect(sweep, tmp_path / "out", QUIET)
+    assert list(table["model.loss_reading"]) == ["mean_sum", "null"]
+    assert list(table["model.beta"].isna()) == [True, False]
+    assert list(table["model.hidden"].isna()) == [False, True]
+    assert table["model.hidden"][0] == 8
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -240,5 +280,8 @@ def test_a_sweep_without_a_number_and_a_damaged_one_are_refused(tmp_path: Path) 
         collect(sweep, tmp_path / "out", QUIET)
     assert not (tmp_path / "out").exists()
     (sweep / "sweep.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        read_sweep(sweep)
+    (sweep / "sweep.json").write_text('{"kind": "grid", "name": "a", "typed": [], "axes": [], "jobs": []}')
     with pytest.raises(DataError, match="damaged"):
         read_sweep(sweep)

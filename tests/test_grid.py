@@ -22,7 +22,7 @@ from batgen.files import write_json
 from batgen.folder import claim
 from batgen.grid import run_grid
 from batgen.grid_plan import folder_name
-from batgen.jobs import FAILED, LOCK, holding, reason
+from batgen.jobs import FAILED, LOCK, holding, reason, state
 from batgen.multirun import Multirun, Outcome
 
 
@@ -169,8 +169,9 @@ def test_wandb_is_asked_before_any_job_wherever_they_run_and_its_upload_is_said_
 def test_a_killed_grid_goes_on_and_a_finished_one_has_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as ended:
         run_grid(asked_for(tmp_path, PLAIN, Launcher(tmp_path, kill="cycles-5_seed-1")))
+    assert ended.value.code == 130, "what there is to say is said: the command line adds nothing"
     assert "Stopped; 3 of 4 jobs are left" in capsys.readouterr().out
     again = Launcher(tmp_path)
     run_grid(asked_for(tmp_path, PLAIN, again))
@@ -306,6 +307,62 @@ def test_folders_of_other_runs_are_refused(tmp_path: Path) -> None:
         run_grid(asked_for(tmp_path, [*PLAIN, "evaluation.prior_samples=7"]))
     with pytest.raises(ConfigError, match="would be written there. Name them apart in hydra.sweep.subdir"):
         run_grid(asked_for(tmp_path / "b", PLAIN, named=False))
+
+
+def test_an_ablation_of_one_name_is_one_study(tmp_path: Path) -> None:
+    layers = "model.remove=null,embedding"
+    run_grid(asked_for(tmp_path, ablation("cycles=5", layers)))
+    launcher = Launcher(tmp_path)
+    with pytest.raises(ConfigError, match=r"without trainer.max_epochs=1; .*ablation.name=OTHER"):
+        run_grid(asked_for(tmp_path, ablation("cycles=6", layers, "trainer.max_epochs=1"), launcher))
+    with pytest.raises(ConfigError, match="with ablation=rcvae_layers and without ablation=rcvae_cycles"):
+        run_grid(asked_for(tmp_path, ablation("cycles=6", name="rcvae_cycles"), launcher))
+    assert launcher.asked == []
+    assert sweep_of(tmp_path)["axes"]["cycles"] == [5]
+    run_grid(asked_for(tmp_path, ablation("cycles=6", layers, "logger=tensorboard", "run_name=x"), launcher))
+    assert launcher.asked == ["remove-null_cycles-6", "remove-embedding_cycles-6"]
+
+
+def test_a_study_of_which_nothing_was_begun_may_change(tmp_path: Path) -> None:
+    write_json(tmp_path / "sweep.json", {"kind": "ablation", "name": "mine", "typed": ["trainer=smoke"], "axes": {},
+                                         "jobs": [{"folder": "a", "words": [], "values": {}}]})  # fmt: skip
+    run_grid(asked_for(tmp_path, ablation("cycles=5", "model.remove=null")))
+    assert len(sweep_of(tmp_path)["jobs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"jobs": 3}', "damaged"),
+        ('{"kind": "grid", "name": "a", "typed": [], "axes": {}, "jobs": [{"folder": 1}]}', "damaged"),
+        ('{"kind": "search", "name": "a", "typed": [], "axes": {"x": "1 to 2"}, "jobs": []}', "a search lies there"),
+    ],
+)
+def test_a_sweep_file_of_another_kind_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(content)
+    launcher = Launcher(tmp_path)
+    with pytest.raises(DataError, match=message):
+        run_grid(asked_for(tmp_path, PLAIN, launcher))
+    assert launcher.asked == []
+
+
+def test_the_same_words_are_another_run_where_a_value_beneath_has_changed(tmp_path: Path) -> None:
+    words = ["model=mean_curve", "data=sim", "cycles=5"]
+    cfg = composed(words)
+    claim(tmp_path, cfg)
+    write_json(tmp_path / "run.json", {})
+    write_json(tmp_path / "metrics.json", {"rows": []})
+    (tmp_path / ".hydra").mkdir()
+    OmegaConf.save(OmegaConf.create(words), tmp_path / ".hydra" / "overrides.yaml")
+    assert state(tmp_path, cfg, words) == "finished"
+    newer = copy.deepcopy(cfg)
+    OmegaConf.set_struct(newer, False)
+    newer.evaluation.a_new_key = 1
+    assert state(tmp_path, newer, words) == "finished"
+    newer.evaluation.prior_samples = 1 + cfg.evaluation.prior_samples
+    assert state(tmp_path, newer, words) == "other"
 
 
 def test_what_can_be_trained_together_is_before_the_jobs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

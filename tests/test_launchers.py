@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from batgen import config, errors, overrides
 from batgen.cli import CONF
 from batgen.errors import ConfigError
-from batgen.processes import check_devices
+from batgen.processes import check_devices, gpu_of
 
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
@@ -72,7 +72,8 @@ def test_errors_travel_between_processes(kind: type[Exception]) -> None:
     assert str(back) == "data: no cells."
 
 
-def test_jobs_take_the_gpus_in_turn() -> None:
+def test_jobs_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", ["hydra/launcher=gpus", "hydra.launcher.n_jobs=3"], return_hydra_config=True)
     assert cfg.hydra.launcher._target_.endswith("JoblibLauncher")
@@ -81,6 +82,12 @@ def test_jobs_take_the_gpus_in_turn() -> None:
         cfg.hydra.job.num = number
         gpus.append(OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)["CUDA_VISIBLE_DEVICES"])  # type: ignore[index, call-overload]
     assert gpus == ["0", "1", "2", "0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6, GPU-x")
+    assert [gpu_of(number, 3) for number in range(4)] == ["4", "6", "GPU-x", "4"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpu_of(1, 2) == "", "somebody hid them all"
+    with pytest.raises(ConfigError, match=r"n_jobs=-1"):
+        gpu_of(0, -1)
 
 
 def test_a_job_of_a_multirun_takes_one_device_unless_a_cluster_starts_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,9 @@ def test_a_job_trained_with_others_is_the_job_alone(folders: tuple[list[Path], l
 
 def test_jobs_end_up_different(folders: tuple[list[Path], list[Path]]) -> None:
     """Else the comparison above could pass with the settings of the first for all."""
-    scores = [json.loads((part(f) / "metrics.json").read_text())["training"]["search"]["best_score"] for f in folders[0]]
+    scores = [
+        json.loads((part(f) / "metrics.json").read_text())["training"]["search"]["best_score"] for f in folders[0]
+    ]
     assert len(set(scores)) == len(JOBS)
 
 

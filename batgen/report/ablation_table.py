@@ -69,17 +69,21 @@ def place_of(values: Mapping[str, Any]) -> Place | None:
 
 
 def reconstruction_errors(rows: Iterable[Row]) -> dict[Key, Errors]:
-    """(place, metric, signal) -> errors of the RCVAE itself, over whatever seeds there are."""
-    found: dict[Key, dict[str, list[float]]] = {}
+    """(place, metric, signal) -> errors of the RCVAE itself, over whatever seeds there are.
+
+    A seed that lies in several folders (seed=0, then seed=[0,1]) is one seed: the mean over its rows.
+    """
+    found: dict[Key, dict[str, dict[Any, list[float]]]] = {}
     for row in rows:
         mine = (row["role"], row["method"], row.get("mode")) == ("model", "rcvae", "reconstruction")
         if mine and row["metric"] in _METRICS and row["value"] is not None:
             place = (int(row["cycles"]), _detached(row.get("model.remove")))
             by_protocol = found.setdefault((place, row["metric"], row["signal"]), {})
-            by_protocol.setdefault(row["protocol"], []).append(float(row["value"]))
+            by_seed = by_protocol.setdefault(row["protocol"], {})
+            by_seed.setdefault(row.get("seed"), []).append(float(row["value"]))
     result = {}
     for key, values in found.items():
-        ours, honest = values.get("paper", []), values.get("honest", [])
+        ours, honest = ([fmean(v) for v in values.get(p, {}).values()] for p in ("paper", "honest"))
         result[key] = Errors(
             fmean(ours) if ours else math.nan,
             stdev(ours) if len(ours) > 1 else math.nan,
@@ -88,8 +92,11 @@ def reconstruction_errors(rows: Iterable[Row]) -> dict[Key, Errors]:
     return result
 
 
-def paper_tables(rows: Sequence[Row], places: Iterable[Place]) -> list[PaperTable]:
-    """The tables that these rows fill, a line for each of `places` (jobs that did not finish have empty ones)."""
+def paper_tables(rows: Sequence[Row], places: Iterable[Place], trained: Sequence[str] = ()) -> list[PaperTable]:
+    """The tables that these rows fill, a line for each of `places` (jobs that did not finish have empty ones).
+
+    trained: how the networks were trained, to be said below each table.
+    """
     found = reconstruction_errors(rows)
     everywhere = sorted({*places, *(place for place, _, _ in found)})
     cycles = sorted({place[0] for place in everywhere})
@@ -100,6 +107,7 @@ def paper_tables(rows: Sequence[Row], places: Iterable[Place]) -> list[PaperTabl
     whole = {key: replace(found.get(key, Errors()), paper=printed.get(key, math.nan)) for key in keys}
     data = sorted({str(row["data"]) for row in rows})
     notes = ["Current in A: the paper's unit is C-rate / 1.1, x 1.21. The Total is that of the parts in these units."]
+    notes += trained
     if data != ["mit"]:
         notes.append(
             f"The paper's numbers are on MIT, ours on {', '.join(data)}: the difference is not one of the method."

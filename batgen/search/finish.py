@@ -10,23 +10,25 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from batgen import tracking
+from batgen import run, tracking
 from batgen.best import override_word
 from batgen.config import same_run
+from batgen.errors import ConfigError
 from batgen.files import write_json
 from batgen.job import FINAL, LOG
 from batgen.search.settings import SearchSettings
 from batgen.search.standing import Best, best_of
-from batgen.search.words import best_table, command, number, short
+from batgen.search.words import best_table, command, number, short, so_far
+from batgen.sweep_file import SWEEP
 
 if TYPE_CHECKING:
     from batgen.search.sweep import Search
 
-SWEEP = "sweep.json"
 
-
-def write_plan(search: "Search", jobs: Sequence[Mapping[str, Any]]) -> None:
-    """sweep.json: what this multirun is, for those that collect runs. jobs: the final run, once it is known."""
+def write_plan(search: "Search", jobs: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """sweep.json: what this multirun is, for those that collect runs. jobs: the final run; None: as it was, if it was."""
+    if jobs is None:
+        jobs = _written(search.multirun.folder / SWEEP).get("jobs", ())
     content = {
         "kind": "search",
         "name": search.settings.name,
@@ -40,17 +42,15 @@ def write_plan(search: "Search", jobs: Sequence[Mapping[str, Any]]) -> None:
 def finished_before(search: "Search", done: int) -> str | None:
     """What to say when all that this search can do was done before; None where something is left."""
     folder, best = search.multirun.folder, best_of(search.study)
-    try:
-        content = json.loads((folder / "search.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    content = _written(folder / "search.json")
     if content.get("finished") != done or (best is not None and not (folder / "best.yaml").is_file()):
         return None
     if best is None or (search.settings.retrain and not _trained(_final(search, best)[0])):
         return None
     name, said = search.settings.name, f"{search.settings.objectives[0]} {number(best.values[0])}"
+    all_done = so_far(search.total, done) if done > search.total else f"all {done} trials were done before"
     return (
-        f"search {name}: all {done} trials were done before, nothing is left to do. Best: {said} (trial {best.number}).\n"
+        f"search {name}: {all_done}, nothing is left to do. Best: {said} (trial {best.number}).\n"
         f"results: {short(folder / 'search.md')}\n"
         f"To go on: search.n_trials={2 * done}; to begin another: search.name=OTHER"
     )
@@ -59,7 +59,8 @@ def finished_before(search: "Search", done: int) -> str | None:
 def finish(search: "Search", out: Console) -> float | None:
     """Write the results, then train and test the best configuration in FOLDER/final. Returns the best first objective.
 
-    Where another process is at it, nothing is done but to say so. Raises what the final run raises.
+    Where another process is at it, nothing is done but to say so. Raises ConfigError where no trial is
+    complete, and what the final run raises.
     """
     folder = search.multirun.folder
     try:
@@ -75,12 +76,14 @@ def _finish(search: "Search", out: Console) -> float | None:
 
     folder, choices = search.multirun.folder, search.multirun.choices
     about = {key: str(choices.get(key)) for key in ("data", "model")}
-    content = summary(search.settings, search.space, search.study, about)
+    content = summary(search.settings, search.space, search.study, about, run.monitored(search.multirun.cfg))
     paths = write_results(folder, content, {"model": about["model"]})
     best = best_of(search.study)
     if best is None:
-        out.print("No trial was completed, so there is no best one. Look at search.md, and raise search.n_trials.")
-        return None
+        raise ConfigError(
+            f"search.name={search.settings.name}: no trial was completed, so there is no best one "
+            f"({short(folder / 'search.md')} lists them). Raise search.n_trials or search.warmup, or use search.pruner=none."
+        )
     measured = ", ".join(f"{o} {number(v)}" for o, v in zip(search.settings.objectives, best.values, strict=True))
     out.print(best_table(best.params, f"best: trial {best.number}, {measured}"))
     if len(search.settings.objectives) > 1:
@@ -133,6 +136,15 @@ def own_words(settings: SearchSettings, typed: Sequence[str]) -> list[str]:
     """`search.final`, less what is typed otherwise."""
     given = {word.lstrip("+~").split("=")[0] for word in typed}
     return [str(word) for word in settings.final if str(word).lstrip("+~").split("=")[0] not in given]
+
+
+def _written(path: Path) -> dict[str, Any]:
+    """What `path` holds; nothing where it is not there or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _trained(folder: Path) -> bool:

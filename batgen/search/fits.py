@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from batgen.best import override_word
 from batgen.build import signature
-from batgen.config import ROOT_KEYS, did_you_mean, resolved, seeds
+from batgen.config import GROUPS, ROOT_KEYS, did_you_mean, resolved, seeds
 from batgen.errors import ConfigError
 from batgen.overrides import read_sweeps
 from batgen.search.settings import CONDITIONAL, SearchSettings
@@ -16,6 +16,8 @@ from batgen.search.space import Parameter
 
 #: Root keys that say why and where a run is, not what it is.
 _NO_PARAMETER = ("search", "ablation", "best", "resume", "run_dir", "run_name")
+#: What all trials of a search have in common: the rows they see, and groups of keys.
+_SHARED = (*GROUPS, "protocol", "seed", "split.seed")
 #: More points than this are no grid that anybody means.
 _MOST_POINTS = 100_000
 
@@ -128,10 +130,15 @@ def check_multirun(settings: SearchSettings, cfg: DictConfig, typed: Sequence[st
     """
     for word in read_sweeps(typed):
         if word.swept:
-            space = override_word(f"++search.space.{word.key.lstrip('+')}", list(word.values))
-            raise ConfigError(
-                f"{word.word}: a search tries one value at a time. Leave it at one value, or put it into the space: '{space}'"
+            key = word.key.lstrip("+")
+            space = override_word(f"++search.space.{key}", list(word.values))
+            alone = key in _SHARED or any(_strange(Parameter(key, word.values), cfg))
+            other = (
+                "start one command for each, with a search.name of its own"
+                if alone
+                else f"put it into the space: '{space}'"
             )
+            raise ConfigError(f"{word.word}: a search tries one value at a time. Leave it at one value, or {other}.")
     if cfg.protocol == "both":
         raise ConfigError(
             "protocol=both: a search compares trials of one protocol. Use protocol=honest or protocol=paper."

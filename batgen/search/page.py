@@ -37,8 +37,13 @@ def to_markdown(content: Mapping[str, Any]) -> str:
         lines += [f"## Importance for {content['objectives'][0]} (fANOVA, complete trials)", ""]
         lines += ["| parameter | share |", "|---|---|"]
         lines += [f"| {key} | {share:.2f} |" for key, share in content["importance"].items()]
-        lines += ["", "Parameters that only some trials have are left out.", ""]
-    lines += ["## All trials", "", *_trial_table(content, content["trials"])]
+        complete = [t for t in content["trials"] if t["state"] == "complete"]
+        some = any(key not in t["params"] for t in complete for key in content["space"])
+        lines += ["", *(["Parameters that only some trials have are left out.", ""] if some else [])]
+    lines += ["## All trials", ""]
+    if content["counts"].get("pruned") and content["judged"] != content["objectives"][0]:
+        lines += [f"Pruned by {content['judged']}: of these trials {content['objectives'][0]} is not known.", ""]
+    lines += [*_trial_table(content, content["trials"])]
     return "\n".join(lines)
 
 

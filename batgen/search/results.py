@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def summary(
-    settings: SearchSettings, space: Sequence[Parameter], study: "Study", about: Mapping[str, str]
+    settings: SearchSettings, space: Sequence[Parameter], study: "Study", about: Mapping[str, str], judged: str | None
 ) -> dict[str, Any]:
-    """All that search.json holds, as plain containers. about: data and model of the search."""
+    """All that search.json holds, as plain containers. about: data and model of the search; judged: the score that
+    trials report and are pruned by."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(ERROR) != WITHDRAWN]
     counts = {state.name.lower(): sum(t.state is state for t in trials) for state in TrialState}
     best = best_of(study)
@@ -36,6 +37,7 @@ def summary(
         "directions": settings.senses(),
         "sampler": settings.sampler,
         "pruner": settings.pruner if len(settings.objectives) == 1 else "none",
+        "judged": judged,
         "seed": settings.seed,
         "finished": len(finished(trials)),
         "counts": {state: n for state, n in counts.items() if n},
@@ -47,7 +49,7 @@ def summary(
             p.key: {"text": p.text(), "log": p.log, "choices": None if p.choices is None else list(p.choices)}
             for p in space
         },
-        "trials": [_row(t) for t in trials],
+        "trials": [_row(t, judged == settings.objectives[0]) for t in trials],
     }
 
 
@@ -76,12 +78,12 @@ def write_results(folder: Path, content: Mapping[str, Any], choices: Mapping[str
     return [*paths, folder / "trials.csv", folder / "search.md", *made]
 
 
-def _row(t: FrozenTrial) -> dict[str, Any]:
-    """One trial. `values` of a pruned one: what it reported last."""
+def _row(t: FrozenTrial, reported: bool) -> dict[str, Any]:
+    """One trial. `values` of a pruned one: what it reported last, where that is the objective (`reported`)."""
     return {
         "number": t.number,
         "state": t.state.name.lower(),
-        "values": list(t.values) if t.values else None,
+        "values": list(t.values) if t.values and (reported or t.state is TrialState.COMPLETE) else None,
         "params": dict(t.params),
         "seconds": t.user_attrs.get("seconds"),
         "epochs": t.user_attrs.get("epochs"),

@@ -23,7 +23,8 @@ class SearchSettings:
     space: nested like the config, see `batgen.search.space`. objectives: names of what a trial measures on validation rows;
     directions: minimize or maximize, one each (null: minimize all). n_trials: finished trials (complete or pruned) that the
     study holds in the end, over all processes that work on it; n_jobs: how many this one hands to the launcher at once.
-    startup: trials before sampler and pruner judge; warmup: steps of a trial before the pruner may end it. max_failures: how
+    startup: trials at random before the sampler learns and the median pruner judges (Hyperband judges from the first one),
+    for nsga2 its population, at least 4; warmup: steps of a trial before the pruner may end it. max_failures: how
     many trials may fail in one call. storage: an SQLAlchemy URL; null: the file study.journal in the search's folder.
     final: overrides of the run that trains the best configuration again and tests it, where `retrain` is true. trial: set in
     jobs alone, the number of the trial or "final".

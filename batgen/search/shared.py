@@ -69,19 +69,24 @@ def take_over(study: "Study", owner: Owner) -> dict[int, bool]:
     again and interrupted again is not queued a third time: it may be what kills its process. Two processes that do this at
     once queue a trial twice; of these `ask` lets one through.
     """
-    found, now = {}, time.time()
-    heard: Mapping[str, Any] = study.user_attrs
+    found = {}
     trials = study.get_trials(deepcopy=False)
     queued = {t.user_attrs.get(REPEATS) for t in trials}
-    for t in trials:
-        if t.state is not TrialState.RUNNING or not _orphaned(t, heard, owner, now):
-            continue
+    for t in orphans(study, owner):
         again = bool(t.params) and REPEATS not in t.user_attrs
         if again and t.number not in queued:
             study.enqueue_trial(t.params, user_attrs={REPEATS: t.number})
         fail(study, t.number, INTERRUPTED)
         found[t.number] = again
     return found
+
+
+def orphans(study: "Study", owner: Owner) -> list[FrozenTrial]:
+    """Running trials whose process is gone, or is `owner`, which is between two trials."""
+    now, heard = time.time(), study.user_attrs
+    return [
+        t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _orphaned(t, heard, owner, now)
+    ]
 
 
 def _orphaned(trial: FrozenTrial, heard: Mapping[str, Any], me: Owner, now: float) -> bool:

@@ -6,9 +6,11 @@ this one is searched at all. A range is of whole numbers when low, high and step
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from batgen.config import did_you_mean
 from batgen.errors import ConfigError
@@ -77,9 +79,10 @@ class Parameter:
         return f"{text} when {hangs}" if hangs else text
 
 
-def parse_space(space: Any) -> tuple[Parameter, ...]:
+def parse_space(space: Any, cfg: DictConfig | None = None) -> tuple[Parameter, ...]:
     """The parameters of `search.space`, each behind those it hangs on.
 
+    Where `when` names a key of `cfg` that is not searched, its value there decides whether the parameter is.
     Raises ConfigError with one line per problem: an empty space, an impossible range, unknown keys, a `when` that names no
     parameter, a value it cannot have, or goes in a circle.
     """
@@ -90,6 +93,8 @@ def parse_space(space: Any) -> tuple[Parameter, ...]:
             "search.space: it is empty, so there is nothing to search. Name parameters, such as "
             "'+search.space.model.hidden=[32,64]', or choose a search that has some (search=rcvae)."
         )
+    if cfg is not None:
+        found = _settled(found, cfg)
     known = {p.key: p for p in found}
     problems += [line for p in found for line in _hangs(p, known)]
     if problems:
@@ -100,6 +105,22 @@ def parse_space(space: Any) -> tuple[Parameter, ...]:
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise ConfigError(f"search.space: 'when' goes in a circle ({circle}). Take one of them out.") from None
+
+
+def _settled(found: Sequence[Parameter], cfg: DictConfig) -> list[Parameter]:
+    """`found` without the conditions that `cfg` answers, and without the parameters that it rules out."""
+    searched, kept = {p.key for p in found}, []
+    for p in found:
+        fixed = {key for key, _ in p.when if key not in searched and _has(cfg, key)}
+        if all(_among(OmegaConf.select(cfg, key), values) for key, values in p.when if key in fixed):
+            kept.append(replace(p, when=tuple(one for one in p.when if one[0] not in fixed)))
+    return kept if len(kept) == len(found) else _settled(kept, cfg)  # others may hang on what fell out
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    """Whether `cfg` has `key`, be it null."""
+    absent = object()
+    return OmegaConf.select(cfg, key, default=absent) is not absent
 
 
 def _read(node: Mapping[str, Any], path: str, found: list[Parameter]) -> Iterator[str]:

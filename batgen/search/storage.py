@@ -190,9 +190,9 @@ def _database(url: str) -> "BaseStorage":
             return RDBStorage(url, engine_kwargs={"poolclass": NullPool, "connect_args": options})
         except Exception as error:  # drivers and Optuna's schema check raise their own kinds
             reason = _reason(error, url)
-        if not tries_left or "already exists" not in reason:
+        if not tries_left or not any(sign in reason.lower() for sign in ("already exists", "unique", "duplicate")):
             break
-        time.sleep(0.5)  # another process makes the same tables
+        time.sleep(0.5)  # another process makes the same tables, or writes their version
     raise ConfigError(
         f"search.storage={masked(url)}: cannot be used ({reason}). Check that it runs and who may write there. Use {_EXAMPLES}."
     )

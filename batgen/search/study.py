@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from batgen.config import without
+from batgen.config import protocols, resolved, seeds, without
 from batgen.errors import ConfigError
 from batgen.search.settings import SearchSettings
-from batgen.search.space import Parameter
+from batgen.search.space import Parameter, parse_space
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -22,6 +22,8 @@ _FREE_OF_TRAINER = (
     "accelerator", "devices", "num_nodes", "strategy", "precision", "compile", "resident", "save_every_s", "at_once",
 )  # fmt: skip
 _SHOWN = 3
+#: What trainers call the length of a training, in what its trials count.
+_LENGTHS = ("max_epochs", "epochs", "steps")
 
 
 def open_study(
@@ -34,9 +36,9 @@ def open_study(
     import optuna
     from optuna.study import StudyDirection
 
-    own = identity(settings, space, cfg)
+    own, pruner = identity(settings, space, cfg), choose_pruner(settings, cfg)
     if settings.name in optuna.get_all_study_names(storage):  # nothing is written where nothing will be done
-        study = optuna.load_study(study_name=settings.name, storage=storage, pruner=choose_pruner(settings))
+        study = optuna.load_study(study_name=settings.name, storage=storage, pruner=pruner)
     else:
         study = optuna.create_study(
             study_name=settings.name,
@@ -45,7 +47,7 @@ def open_study(
                 StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE for d in settings.senses()
             ],
             load_if_exists=True,  # another process may be making it
-            pruner=choose_pruner(settings),
+            pruner=pruner,
         )
     for key, value in own.items():
         if key not in study.user_attrs:
@@ -78,15 +80,31 @@ def identity(settings: SearchSettings, space: Sequence[Parameter], cfg: DictConf
     }
 
 
-def choose_pruner(settings: SearchSettings) -> "BasePruner":
-    """The pruner of `settings`; several objectives have none."""
+def choose_pruner(settings: SearchSettings, cfg: DictConfig) -> "BasePruner":
+    """The pruner of `settings` for trainings as `cfg` says; several objectives have none.
+
+    Every job makes it anew, so Hyperband is told how long a training is: its brackets are the same in all of them.
+    """
     from optuna import pruners
 
     if settings.pruner == "none" or len(settings.objectives) > 1:
         return pruners.NopPruner()
     if settings.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=settings.startup, n_warmup_steps=settings.warmup)
-    return pruners.HyperbandPruner(min_resource=max(1, settings.warmup))
+    shortest = max(1, settings.warmup)
+    return pruners.HyperbandPruner(min_resource=shortest, max_resource=max(shortest, _longest(settings, cfg)))
+
+
+def _longest(settings: SearchSettings, cfg: DictConfig) -> int:
+    """The epochs or steps of the longest training, as trials count them when they report."""
+    trainer = resolved(cfg, protocols(cfg)[0], seeds(cfg)[0])["trainer"]
+    key = next((key for key in _LENGTHS if trainer.get(key) is not None), None)
+    if key is None:
+        raise ConfigError(
+            "search.pruner=hyperband: this trainer does not say how long it trains. Use search.pruner=median."
+        )
+    searched = [p for p in parse_space(settings.space, cfg) if p.key == f"trainer.{key}"]
+    return int(max(searched[0].choices or (searched[0].high,)) if searched else trainer[key])
 
 
 def _flat(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
@@ -100,7 +118,7 @@ def _flat(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
 
 def _differences(key: str, there: Any, here: Any) -> list[str]:
     if key == "config" and isinstance(there, str):
-        there, here = json.loads(there), json.loads(here)
+        there, here = _shared(json.loads(there), json.loads(here))
     if there == here:
         return []
     if not isinstance(there, Mapping) or not isinstance(here, Mapping):
@@ -112,6 +130,17 @@ def _differences(key: str, there: Any, here: Any) -> list[str]:
         for k in every
         if (k in there) != (k in here) or there.get(k) != here.get(k)
     ]
+
+
+def _shared(there: Mapping[str, Any], here: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both configs less the keys that only one has: a key that a newer batgen brings ends no search. What is a group of keys
+    in one and a single value, such as null, in the other is in both."""
+
+    def group(key: str, one: Mapping[str, Any]) -> bool:
+        return any(k.startswith(f"{key}.") for k in one)
+
+    keys = [k for k in {**there, **here} if all(k in one or group(k, one) for one in (there, here))]
+    return {k: there.get(k, "a group") for k in keys}, {k: here.get(k, "a group") for k in keys}
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,8 @@
 """A search from beginning to end: trials as jobs until the study holds as many as were asked for, then what came out."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,9 @@ from batgen.job import FINAL
 from batgen.multirun import Multirun, Outcome
 from batgen.search import storage, words
 from batgen.search.finish import finish, finished_before, own_words, write_plan
+from batgen.search.first import begin_with
 from batgen.search.fits import check_multirun, check_one_cut, check_sampler, check_space, grid_size
-from batgen.search.job import objective_values
+from batgen.search.job import RESULT, left_behind, objective_values
 from batgen.search.owners import Owner, alive, heartbeat, me, owner_of
 from batgen.search.settings import SearchSettings, read_settings
 from batgen.search.space import Parameter, parse_space
@@ -48,7 +51,7 @@ def run_search(multirun: Multirun) -> Any:
     """
     config.validate(multirun.cfg)
     settings = read_settings(multirun.cfg)
-    space = parse_space(settings.space)
+    space = parse_space(settings.space, multirun.cfg)
     check_space(space, multirun.cfg, multirun.typed)
     check_sampler(settings, space)
     check_multirun(settings, multirun.cfg, multirun.typed)
@@ -98,10 +101,13 @@ def _run(search: Search, out: Console) -> float | None:
         out.print(said, markup=False)
         return best.values[0] if (best := best_of(study)) else None
     where = storage.masked(settings.storage) if settings.storage else words.short(folder)
-    out.print("\n".join(words.opening(settings, search.space, search.total, done, where)), markup=False)
+    judged, so_far = run.monitored(search.multirun.cfg), words.so_far(search.total, done)
+    lines = words.opening(settings, search.space, so_far, where, judged, search.multirun.parallel)
+    lines += begin_with(search.multirun.first, search.space, settings, study)
+    out.print("\n".join(lines), markup=False)
     if search.total < settings.n_trials:
         out.print(f"  search.n_trials={settings.n_trials}: the grid has {search.total} points, and ends with them")
-    write_plan(search, ())
+    write_plan(search)
     with heartbeat(study, search.owner), words.Board(out, search.total) as board:
         _all_trials(search, board)
         trials = study.get_trials(deepcopy=False)
@@ -124,18 +130,19 @@ def _all_trials(search: Search, board: words.Board) -> None:
     failures: list[str] = []
     study = search.study
     while True:
+        _tell_finished(search, board)
         for number, again in take_over(study, search.owner).items():
             board.say(f"trial {number}: interrupted" + ("; its values are tried again" if again else ""))
         _show(search, board)
-        if (wanted := min(search.settings.n_jobs, room(study, search.total))) <= 0:
+        at_once = search.settings.n_jobs if search.multirun.parallel else 1  # each is told before the next one begins
+        if (wanted := min(at_once, room(study, search.total))) <= 0:
             return
         asked = [ask(study, search.space, search.total) for _ in range(wanted)]
         batch = [a for a in asked if a is not None]
         if not batch:
             time.sleep(0.1)  # other processes took the places; what they do is looked at again
             continue
-        jobs = [_job(search, trial.number, values) for trial, values in batch]
-        outcomes = search.multirun.start(jobs, batch[0][0].number)
+        outcomes = _start(search, batch)
         for (trial, values), outcome in zip(batch, outcomes, strict=True):
             if reason := _tell(search, trial, values, outcome, board):
                 failures.append(reason)
@@ -148,9 +155,25 @@ def _all_trials(search: Search, board: words.Board) -> None:
             )
 
 
+def _start(search: Search, batch: Sequence[tuple["Trial", dict[str, Any]]]) -> list[Outcome]:
+    """What came of the trials. Where the launcher itself fails (a worker killed, a job over its time), each trial that came
+    to its end is taken from its folder, and the others have failed."""
+    folders = [search.multirun.folder / _place(trial.number) for trial, _ in batch]
+    for folder in folders:
+        (folder / RESULT).unlink(missing_ok=True)  # of another search that lay there
+    try:
+        return search.multirun.start([_job(search, t.number, v) for t, v in batch], batch[0][0].number)
+    except Exception as error:
+        return [(result, None) if (result := left_behind(folder)) else (None, error) for folder in folders]
+
+
+def _place(number: int) -> str:
+    return f"trials/{number:04d}"
+
+
 def _job(search: Search, number: int, values: dict[str, Any]) -> list[str]:
     own = [override_word(key, value) for key, value in values.items()]
-    return search.multirun.placed([*search.typed, *own, f"search.trial={number}"], f"trials/{number:04d}")
+    return search.multirun.placed([*search.typed, *own, f"search.trial={number}"], _place(number))
 
 
 def _tell(search: Search, trial: "Trial", values: dict[str, Any], outcome: Outcome, board: words.Board) -> str | None:
@@ -184,6 +207,19 @@ def _tell(search: Search, trial: "Trial", values: dict[str, Any], outcome: Outco
     what = measured or f"pruned after {unit[:-1]} {result[unit]}"
     board.say(f"trial {trial.number}: {what}, {result['seconds']:.1f} s  ({words.short_values(values)})")
     return None
+
+
+def _tell_finished(search: Search, board: words.Board) -> None:
+    """Tell the study of trials that came to their end after the process that began them was stopped or killed."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import Trial
+
+    from batgen.search.shared import orphans
+
+    for t in orphans(search.study, search.owner):
+        if result := left_behind(search.multirun.folder / _place(t.number)):
+            with suppress(UpdateFinishedTrialError, ValueError):  # another process was faster
+                _tell(search, Trial(search.study, t._trial_id), t.params, (result, None), board)
 
 
 def _show(search: Search, board: words.Board) -> None:

@@ -46,17 +46,32 @@ class Board:
         self._out.print(line, markup=False)
 
 
-def opening(settings: SearchSettings, space: Sequence[Parameter], total: int, done: int, where: str) -> list[str]:
-    """What is searched, how, how far it is, and where it lies."""
+def opening(
+    settings: SearchSettings, space: Sequence[Parameter], done: str, where: str, judged: str | None, parallel: bool
+) -> list[str]:
+    """What is searched, how, how far it is (`done`), and where it lies. judged: the score that trials are pruned by;
+    parallel: the launcher runs trials side by side."""
     aims = ", ".join(f"{sense} {name}" for sense, name in zip(settings.senses(), settings.objectives, strict=True))
     pruner = settings.pruner if len(settings.objectives) == 1 else "none"
     lines = [f"search {settings.name}: {aims} over {len(space)} parameters"]
     lines += [f"  {p.key}: {p.text()}" for p in space]
-    before = f", {done} of them done before" if done else ""
-    lines.append(f"  {total} trials{before}; sampler {settings.sampler}, pruner {pruner}; kept in {where}")
+    by = f" by {judged}" if pruner != "none" and judged != settings.objectives[0] else ""
+    lines.append(f"  {done}; sampler {settings.sampler}, pruner {pruner}{by}; kept in {where}")
+    if settings.n_jobs > 1 and not parallel:
+        lines.append(
+            f"  search.n_jobs={settings.n_jobs}: this launcher runs one trial at a time; for several add hydra/launcher=joblib, "
+            "hydra/launcher=gpus or a SLURM launcher"
+        )
     if pruner != settings.pruner:
         lines.append(f"  search.pruner={settings.pruner}: several objectives cannot be pruned, so no trial is")
     return lines
+
+
+def so_far(total: int, done: int) -> str:
+    """`12 trials, 5 of them done before`."""
+    if done > total:
+        return f"{done} trials are done, more than search.n_trials={total}"
+    return f"{total} trials" + (f", {done} of them done before" if done else "")
 
 
 def short_values(values: Mapping[str, Any]) -> str:

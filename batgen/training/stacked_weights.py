@@ -112,6 +112,7 @@ class Stack:
                 view.grad = gradients[name][run] if active else None
         for optimiser in self._optimisers:
             optimiser.step()
+            optimiser.zero_grad()  # their memory is what the next gradients are written to
         for place in range(len(losses)):
             self._steps[place] += 1
 

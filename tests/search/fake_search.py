@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 if __name__ == "__main__":  # a process that trains nothing need not wait for torch and Lightning
     sys.modules["batgen.run"] = types.ModuleType("batgen.run")
     sys.modules["batgen.run"].train = None  # type: ignore[attr-defined]
-    for name in ("check", "check_trials"):
+    for name in ("check", "check_trials", "monitored"):
         setattr(sys.modules["batgen.run"], name, lambda *_, **__: None)
     sys.modules["batgen.run"].trial_unit = lambda cfg: "epochs"  # type: ignore[attr-defined]
     sys.modules["batgen.training.watch"] = types.ModuleType("batgen.training.watch")

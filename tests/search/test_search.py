@@ -220,6 +220,8 @@ def test_parameters_that_hang_on_others_are_tried_where_those_allow(
     ("changed", "typed", "said"),
     [
         ({}, ("cycles=10,20",), "++search.space.cycles=[10,20]"),
+        ({}, ("seed=0,1",), "one command for each"),
+        ({}, ("data=sim,mit",), "one command for each"),
         ({}, ("protocol=both",), "one protocol"),
         ({}, ("trainer.devices=2",), "one device"),
         ({"pruner": "median", "objectives": ["val/mae"]}, (), "trials are pruned by val/crps"),

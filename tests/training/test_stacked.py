@@ -25,7 +25,7 @@ from batgen.training.stacked_weights import Stack, StackMember, fresh
 
 SHAPE = DataShape((3, 4), ("voltage_V", "current_A", "temperature_degC"), ("eol", "ecl"))
 SMALL = {"hidden": 8, "latent": 2, "embedding": 6, "layers": 4}
-KEYS = {"max_epochs": 14, "batch_size": 3, "patience": 3, "monitor": "val/mae", "val_draws": 3}
+KEYS = {"max_epochs": 9, "batch_size": 3, "patience": 2, "monitor": "val/mae", "val_draws": 3}
 
 
 @pytest.fixture(autouse=True)
@@ -45,14 +45,14 @@ def rows(n: int, seed: int) -> Batch:
 
 
 #: Two datasets of different sizes: of the larger, an epoch has more minibatches than a block.
-DATA = [{"train": rows(50, 0), "val": rows(11, 1)}, {"train": rows(3 * BLOCK + 4, 2), "val": rows(8, 3)}]
+DATA = [{"train": rows(29, 0), "val": rows(11, 1)}, {"train": rows(3 * BLOCK + 4, 2), "val": rows(8, 3)}]
 #: seed, dataset, keys of the model and of AdamW, each different from the one before
 MEMBERS = [
-    (0, 0, {}, {"lr": 3e-3}),
-    (1, 0, {"remove": "encoder_3", "beta": 0.01}, {"lr": 3e-3}),
+    (0, 0, {}, {"lr": 3e-2}),
+    (1, 0, {"remove": "encoder_3", "beta": 0.01}, {"lr": 3e-2}),
     (2, 1, {"remove": "decoder_1", "beta": 0.1}, {"lr": 1e-2, "weight_decay": 0.2}),
-    (3, 1, {"remove": "decoder_3"}, {"lr": 3e-3, "weight_decay": 0.2}),
-    (0, 0, {"beta": 3.0}, {"lr": 3e-2}),
+    (3, 1, {"remove": "decoder_3"}, {"lr": 3e-2, "weight_decay": 0.2}),
+    (0, 0, {"beta": 3.0}, {"lr": 5e-2}),
 ]
 
 
@@ -107,14 +107,14 @@ def assert_equal_tables(one: Path, other: Path) -> None:
 def assert_equal_models(one: nn.Module, other: nn.Module) -> None:
     assert one.state_dict().keys() == other.state_dict().keys()
     for name, value in one.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-9, atol=1e-11, msg=name)
+        torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-8, atol=1e-9, msg=name)
 
 
 @pytest.mark.parametrize(
     ("mode", "keys"),
     [
         ("disjoint", {"val_every": 1}),
-        ("retrain", {"val_every": 2, "gradient_clip": 0.5}),
+        ("retrain", {"val_every": 2, "gradient_clip": 0.5, "max_epochs": 6, "patience": 1}),
         ("literal", {"val_every": 1, "monitor": "val/crps"}),
     ],
 )
@@ -134,7 +134,7 @@ def test_each_becomes_what_it_becomes_alone(tmp_path: Path, mode: str, keys: dic
         for one in (facts, told, facts.get("search", {}), told.get("search", {})):
             one["best_score"] = pytest.approx(one["best_score"], rel=1e-6) if one.get("best_score") else None
         assert told == facts
-        ends.add(facts.get("search", facts)["epochs"])
+        ends.add(facts["epochs"])
     assert len(ends) > 1, "the members ended at different epochs"
 
 
@@ -200,21 +200,21 @@ def test_it_goes_on_after_a_kill_whoever_is_beside_it_then(tmp_path: Path, monke
 
     def killed(self: Task, *args) -> bool:
         epochs.append(self.epoch)
-        if len(epochs) > 15:
+        if len(epochs) > 9:
             raise KeyboardInterrupt
         return record(self, *args)
 
-    keys = {"patience": 14, "save_every_s": 0.0}
+    keys = {"max_epochs": 6, "patience": 6, "save_every_s": 0.0}
     monkeypatch.setattr(Task, "record", killed)
     with pytest.raises(KeyboardInterrupt):
         together([member(tmp_path / str(i), *MEMBERS[i]) for i in range(3)], **keys)
-    assert max(epochs) == 5
+    assert max(epochs) == 3
     again: list[int] = []
     monkeypatch.setattr(Task, "record", lambda self, *args: (again.append(self.epoch), record(self, *args))[1])
     done, _ = together([member(tmp_path / str(i), *MEMBERS[i]) for i in (0, 2, 3)], **keys)
-    assert sorted(again) == sorted([*range(5, 14), *range(5, 14), *range(14)])
+    assert sorted(again) == sorted([*range(3, 6), *range(3, 6), *range(6)])
     for i in (0, 2, 3):
-        assert_equal_models(alone(tmp_path / f"alone{i}", *MEMBERS[i], patience=14)[0], done[str(i)][0])
+        assert_equal_models(alone(tmp_path / f"alone{i}", *MEMBERS[i], max_epochs=6, patience=6)[0], done[str(i)][0])
         assert_equal_tables(tmp_path / f"alone{i}" / "metrics.csv", tmp_path / str(i) / "metrics.csv")
 
 
