@@ -36,7 +36,12 @@ def run() -> Iterator[tuple[str, float, float, float]]:
     data, shape = sim()
     for hidden, members, epochs in sizes:
         ours, usual, ratio = compared(data, shape, hidden, members, epochs, ROUNDS)
-        yield f"model-epochs/s, hidden {hidden}, {members} models, {where} (target {'20' if gpu else '0.95'})", ours, usual, ratio
+        yield (
+            f"model-epochs/s, hidden {hidden}, {members} models, {where} (target {'20' if gpu else '0.95'})",
+            ours,
+            usual,
+            ratio,
+        )
     hours = [0.0, 0.0]
     for cycles in (20, 40, 60, 80, 100) if gpu else (20,):
         ours, usual, _ = compared(made_up(cycles), _shape(), 512, 31 if gpu else 2, 3 if gpu else 1, 1)
@@ -92,7 +97,9 @@ def _new_model(number: int, shape: DataShape, hidden: int) -> Callable[[Batch], 
     def make(train: Batch) -> nn.Module:
         torch.manual_seed(number)
         latent = 39 if hidden == 512 else 8
-        model = RCVAE(shape, hidden=hidden, latent=latent, embedding=hidden - latent, remove=REMOVED[number % len(REMOVED)])
+        model = RCVAE(
+            shape, hidden=hidden, latent=latent, embedding=hidden - latent, remove=REMOVED[number % len(REMOVED)]
+        )
         model.fit(*train)
         return model
 

@@ -90,7 +90,7 @@ def _finish(search: "Search", out: Console) -> float | None:
         out.print(f"(of {len(content['front'])} trials on the front, the best in {search.settings.objectives[0]})")
     for path in paths:
         out.print(short(path), markup=False)
-    own = [w for w in search.typed if not w.lstrip("+~").startswith("search")]
+    own = [w for w in search.typed if not w.lstrip("+~").startswith(("search", "best="))]
     out.print(
         f"use it: {command(f'best={short(paths[0])}', *own, *own_words(search.settings, search.typed))}", markup=False
     )

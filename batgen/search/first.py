@@ -30,5 +30,5 @@ def begin_with(
     study.enqueue_trial(inside, skip_if_exists=True)
     lines = [f"  the first trial has the values of best=FILE: {short_values(inside)}"]
     if outside := [key for key in values if key not in inside]:
-        lines.append(f"  but for {', '.join(outside)}, which lies outside the space")
+        lines.append(f"  but for what is outside the space: {', '.join(outside)}")
     return lines

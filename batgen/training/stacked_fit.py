@@ -24,8 +24,9 @@ from batgen.training.stacked_rows import Pool, RowsOf, StackRows
 from batgen.training.stacked_task import Task
 from batgen.training.stacked_weights import Stack, StackMember, StackOf, fresh
 
-#: Members in one step on a CPU: beyond it, memory is read more often than caches hold it (benchmarks/ensemble.py).
-CPU_AT_ONCE = 8
+#: Weights in one step on a CPU, of all members: with more of them it waits for memory instead of gaining from company
+#: (benchmarks/ensemble.py: 8 members of hidden 64, but 1 of hidden 512).
+CPU_WEIGHTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,19 @@ class _Together:
             failed,
         )
         self.device = settings.device
-        self.places = min(settings.at_once, CPU_AT_ONCE) if self.device.type == "cpu" else settings.at_once
         self.pool = Pool([m.rows for m in members], self.device, settings.resident)
         self._joined: dict[int, Batch] = {}
         by_size = sorted(members, key=lambda m: -len(m.rows["train"].x))
         self.waiting = deque(self._first_stage(member) for member in by_size)
         self.active: list[tuple[Member, Task]] = []
+        self.most = 0  # members when the stack was last filled up
 
     def run(self, console: Console) -> None:
         epochs, saved = 0, time.monotonic()
         with StackBar(console, self.count, self.settings.monitor) as bar:
             while self.waiting or self.active:
-                # Half of the places, so that few different numbers of steps are in a stack, and it is seldom built anew.
-                if self.waiting and len(self.active) <= self.places // 2:
+                # When half have ended, so that few different numbers of steps are in a stack, and it is seldom built anew.
+                if self.waiting and len(self.active) <= self.most // 2:
                     self._admit()
                 self._restack()
                 reasons: dict[int, str] = {}
@@ -132,12 +133,21 @@ class _Together:
         return self._joined[id(data)]
 
     def _admit(self) -> None:
-        while self.waiting and len(self.active) < self.places:
+        while self.waiting and self._room():
             waiting = self.waiting.popleft()
             try:
                 self.active.append((waiting.member, self._task(waiting)))
             except BatgenError as error:
                 self._failed(waiting.member, str(error))
+        self.most = len(self.active)
+
+    def _room(self) -> bool:
+        """Whether one more fits in."""
+        if self.device.type == "cpu" and self.active:
+            weights = [sum(w.numel() for w in task.weights.now.values()) for _, task in self.active]
+            if sum(weights) + max(weights) > CPU_WEIGHTS:
+                return False
+        return len(self.active) < self.settings.at_once
 
     def _detach(self) -> None:
         """Tasks hold their own weights again, as they are in the stack that is given up."""

@@ -183,7 +183,7 @@ def test_the_values_of_a_best_file_are_the_first_trial(
     assert -4.0 <= first[Y] <= 4.0
     said = capsys.readouterr().out
     assert "the first trial has the values of best=FILE: beta=1" in said
-    assert f"but for {Y}" in said
+    assert f"outside the space: {Y}" in said
     run_search(replace(request, cfg=multirun(tmp_path, {"n_trials": 5}).cfg))
     assert [t["params"][X] for t in trials(tmp_path)].count(1.0) == 1
 
