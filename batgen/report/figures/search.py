@@ -20,9 +20,9 @@ _FAR = 3.0
 
 @styled
 def draw_history(search: Mapping[str, Any]) -> Figure | None:
-    """Objective over trials, a panel each: complete trials as dots, pruned ones as crosses at what they reported last,
-    where that was the objective, the best so far as a line; failed ones as marks below. With two objectives a third panel shows one against the other and the
-    front. None without a complete trial."""
+    """Objective over trials, a panel each: complete trials as dots, pruned ones as crosses at what they reported last, where
+    that was the objective, the best so far as a line; failed ones as marks below. With two objectives a third panel shows
+    one against the other and the front. None without a complete trial."""
     names = search["objectives"]
     complete = [t for t in search["trials"] if t["state"] == "complete"]
     if not complete:
