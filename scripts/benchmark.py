@@ -1,4 +1,4 @@
-"""python scripts/benchmark.py [steps] [adversarial] [evaluation] [ingest] [pulses] [forecaster] [startup]: costs, as ratios."""
+"""python scripts/benchmark.py [steps] [adversarial] [evaluation] [ingest] [pulses] [forecaster] [ensemble] [startup]: ratios."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ def main(wanted: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    known = ("steps", "adversarial", "evaluation", "ingest", "pulses", "forecaster", "startup")
+    known = ("steps", "adversarial", "evaluation", "ingest", "pulses", "forecaster", "ensemble", "startup")
     if wrong := [w for w in wanted if w not in known]:
         raise SystemExit(f"benchmark.py: no benchmark {wrong[0]!r}; choose among {', '.join(known)}.")
     table = Table("what", "ours", "usual way", "ratio", title="batgen benchmarks", title_justify="left")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from batgen import checkpoint, config, overrides, run
 from batgen.cli import CONF
-from batgen.errors import BatgenError, ConfigError
+from batgen.errors import ConfigError
 
 BASE = [
     "model=rcvae", "data=sim", "cycles=5", "preprocessing.points=36", "evaluation.prior_samples=4", "protocol=paper",
@@ -79,37 +79,6 @@ def test_jobs_end_up_different(folders: tuple[list[Path], list[Path]]) -> None:
         json.loads((part(f) / "metrics.json").read_text())["training"]["search"]["best_score"] for f in folders[0]
     ]
     assert len(set(scores)) == len(JOBS)
-
-
-def test_seeds_of_one_run_are_trained_together(tmp_path: Path) -> None:
-    cfg = composed("trainer=ensemble", "trainer.max_epochs=2", "seed=[0,1]")
-    run.train(cfg, tmp_path / "run")
-    for seed in (0, 1):
-        facts = checkpoint.load(tmp_path / "run" / f"paper-seed{seed}" / "model.ckpt").facts["training"]
-        assert facts["trained_together"] == 2
-
-
-def test_a_loss_that_explodes_stops_no_other(tmp_path: Path) -> None:
-    cfgs = [composed("trainer=ensemble", "trainer.max_epochs=3", f"model.optim.lr={lr}") for lr in ("1e30", "1e-3")]
-    folders = [tmp_path / "bad", tmp_path / "good"]
-    run.train_together(cfgs, folders)
-    assert (part(folders[1]) / "model.ckpt").is_file()
-    with pytest.raises(BatgenError, match="no longer finite"):
-        run.train(cfgs[0], folders[0])
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["model=rcvae_continuous"], "rcvae_continuous.* cannot be trained many at once; rcvae can"),
-        (["model=rcvae", "trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed: .*single precision"),
-        (["model=rcvae", "trainer.at_once=0"], "trainer.at_once: 0 must be 1 or more"),
-    ],
-)
-def test_what_cannot_be_stacked_is_refused(words: list[str], message: str) -> None:
-    cfg = overrides.compose(["data=sim", *words[:1], "trainer=ensemble", *words[1:]], CONF)
-    with pytest.raises(ConfigError, match=message):
-        run.check(cfg)
 
 
 def test_the_trainer_of_curves_is_refused_for_pulses() -> None:

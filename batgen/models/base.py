@@ -8,6 +8,7 @@ There is no base class. A model is a `torch.nn.Module` that offers
 
 and, where it is trained by gradient, `loss(batch) -> {"loss": ..., part: ...}`. Autoencoders also offer
 `posterior(x, cond, cell)` and `reconstruct(x, cond, cell, z="mean")`. x is in scaled space, conditions in physical units.
+One that names a `STACK` can be trained many at once (trainer=ensemble): see `rcvae_stack`.
 Models of pulse tests, which are trained many at once, have `loss(masked_batch, noise)` and `noise_size`, and their `fit` and
 `sample` take `targets` and `prior`: see `cross_attention_cvae`.
 """

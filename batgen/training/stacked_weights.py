@@ -118,6 +118,10 @@ class Stack:
 
     def keep(self, places: Sequence[int]) -> None:
         """The weights of these members are the best of theirs so far."""
+        if len(places) == len(self.members):
+            for name, best in self.best.items():
+                best.copy_(self.now[name])
+            return
         chosen = torch.tensor(places, device=next(iter(self.now.values())).device)
         for name, best in self.best.items():
             best[chosen] = self.now[name][chosen]
