@@ -3,7 +3,7 @@
 On the GPU where there is one, else on all cores. Both ways run in one process, in turns, on the embedded cells; what is timed
 is the epochs behind the first, so that neither pays for its start. The last rows are a plan: the 160 jobs of
 ablation=rcvae_layers (32 networks of hidden 512, 20 to 100 cycles of MIT's cells) at 1000 epochs each, early stopping aside,
-from epochs of made-up curves of that number and size.
+from epochs of made-up curves of that number and size. A job that retrains (protocol=paper) takes up to twice that.
 """
 
 import statistics
@@ -85,7 +85,7 @@ def compared(
     for i in range(rounds + 1):
         for which in (0, 1) if i % 2 else (1, 0):
             speed = ways[which](data, shape, hidden, members, epochs, **(keys if which == 0 else {}))
-            if i or rounds == 1:  # the first round warms caches up
+            if i:  # the first round warms caches up
                 speeds[which].append(speed)
     ratio = statistics.median(a / b for a, b in zip(*speeds, strict=True))
     return statistics.median(speeds[0]), statistics.median(speeds[1]), ratio

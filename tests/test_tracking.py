@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,7 @@ def test_losses_are_sent_once(tmp_path: Path) -> None:
         return 0.0
 
     for stopped in (True, False):
+        time.sleep(1.1)  # W&B names the folders of offline runs by the second
         with pytest.raises(KeyboardInterrupt) if stopped else nullcontext(), tracking.tracked(tmp_path, console()):
             tracking.publish(conf, part, [], score, console())
     first, second = runs(tmp_path)

@@ -12,7 +12,7 @@ from batgen.models.layers.draw import normal
 from batgen.training.datamodule import BLOCK, RESIDENT_BYTES, epoch_batches, epoch_seed
 
 #: Numbers that validation draws at once: what a processor's cache holds, and what a GPU is busy with.
-_DRAWN = {"cpu": 2**22, "cuda": 2**28}
+_DRAWN = {"cpu": 2**22, "cuda": 2**27}
 
 
 class Pool:

@@ -14,6 +14,7 @@ from batgen.errors import ConfigError
 from batgen.models.base import Batch, DataShape
 from batgen.models.rcvae import RCVAE
 from batgen.models.rcvae_stack import RCVAEStack
+from batgen.training import stacked_fit
 from batgen.training.datamodule import BLOCK
 from batgen.training.fit import fit
 from batgen.training.optim import adamw
@@ -216,6 +217,34 @@ def test_it_goes_on_after_a_kill_whoever_is_beside_it_then(tmp_path: Path, monke
     for i in (0, 2, 3):
         assert_equal_models(alone(tmp_path / f"alone{i}", *MEMBERS[i], max_epochs=6, patience=6)[0], done[str(i)][0])
         assert_equal_tables(tmp_path / f"alone{i}" / "metrics.csv", tmp_path / str(i) / "metrics.csv")
+
+
+def test_a_stack_shrinks_and_is_filled_up_when_half_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, build = [], Stack.__init__
+
+    def built(self: Stack, members: list, *args) -> None:
+        sizes.append(len(members))
+        build(self, members, *args)
+
+    monkeypatch.setattr(Stack, "__init__", built)
+    ends = {"0": 2, "1": 2, "2": 5, "3": 5, "4": 5}  # epochs
+    record = Task.record
+
+    def ended(self: Task, *args) -> bool:
+        better = record(self, *args)
+        self.over = self.epoch >= ends[self.folder.name]
+        return better
+
+    monkeypatch.setattr(Task, "record", ended)
+    done, _ = together([member(tmp_path / str(i), i, 0, {}, {}) for i in range(5)], at_once=4)
+    # four at once; two end after two epochs and the fifth joins; the two end, and it is left alone
+    assert sizes == [4, 3, 1]
+    assert {name: facts["epochs"] for name, (_, facts) in done.items()} == ends
+    monkeypatch.setattr(Task, "record", record)
+    monkeypatch.setattr(stacked_fit, "CPU_WEIGHTS", 1)
+    sizes.clear()
+    together([member(tmp_path / f"d{i}", *m) for i, m in enumerate(MEMBERS)], max_epochs=1)
+    assert sizes == [1] * 5, "large models are trained one at a time on a CPU"
 
 
 def test_a_damaged_resume_checkpoint_fails_its_member_and_says_what_to_do(tmp_path: Path) -> None:
