@@ -153,8 +153,7 @@ class RCVAE(nn.Module):
 
     def through(self, layer: nn.Module, h: Tensor) -> Tensor:
         """One numbered layer and the activation behind it."""
-        found: Tensor = self.activation(layer(h))
-        return found
+        return self.activation(layer(h))
 
     def encode(self, x: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """mu and log sigma^2, each (B, latent), from x (B, *x_shape) and label vectors (B, D)."""

@@ -194,8 +194,8 @@ class _Together:
                 )
                 continue
             mine = {name: values[place] / counts[place] for name, values in losses.items()}
-            due = task.due(self.settings.val_every)
-            if task.record(mine, {n: v[place] for n, v in scores.items()} if due else None, self.settings):
+            told = {n: v[place] for n, v in scores.items()} if task.due(self.settings.val_every) else None
+            if task.record(mine, told, self.settings):
                 better.append(place)
         if better:
             self.stack.keep(better)
